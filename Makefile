@@ -1,0 +1,37 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+PY := .venv/bin/python
+UV := .venv/bin/uv
+export PYTHONPATH := plugins
+
+.PHONY: help setup demo test lint types imports check lock clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: .venv/.ready ## make .venv from requirements.lock
+.venv/.ready: requirements.lock
+	@command -v python3.11 >/dev/null || { echo "python3.11 is needed: install it and run make again" >&2; exit 1; }
+	@test -x $(UV) || { python3.11 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check uv; }
+	$(UV) pip sync --quiet --python $(PY) requirements.lock
+	@touch $@
+
+lock: ## resolve requirements*.txt anew into requirements.lock
+	$(UV) pip compile requirements-dev.txt -o requirements.lock --python-version 3.11 --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --quiet
+
+test: setup ## the whole suite
+	$(PY) -m pytest
+
+lint: setup ## ruff: rules and format
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: setup ## mypy strict on plugins/ and dags/
+	.venv/bin/mypy
+
+imports: setup ## import-linter: the arrows run one way
+	.venv/bin/lint-imports
+
+check: lint types imports ## all static checks
+
+clean: ## remove what was made here
+	rm -rf .venv var .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
