@@ -1,0 +1,291 @@
+"""The feature engine: observations table and prediction time in, feature matrix out.
+
+One vectorized engine for one patient and for a million rows, for training, screening and the sidecar. A patient's row
+depends on that patient's values alone: rows are put in one order first, and nothing is filled in from anybody else.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from screening.errors import FatalError
+from screening.observations import NOT_A_TIME, Drop, Reading, ordered
+from screening.outcome import Outcome
+from screening.schema import PRESENCE, Feature, Schema
+from screening.times import micros
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+PredictionTime = datetime | Literal["latest"]
+HOUR = 3_600_000_000  # microseconds
+GENDER = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
+"""The tutorial's `encode_gender`: M=1, F=0; every other gender is missing, never a third number."""
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """What the model is given, and what it rests on.
+
+    Attributes
+    ----------
+    rows
+        One row a patient in the cohort's order: `patient_id`; `prediction_time` (datetime64[us, UTC], NaT where none
+        could be found); `standing` ("" or an `Outcome` settled before any score) and `reason`; `encounter`; then one
+        float64 column a feature in the schema's order, NaN for missing.
+    cells
+        One row for each (patient, feature) observed: `patient_id`, `feature`, `count` of values used, `time` of the
+        newest of them, `note`.
+    basis
+        The sources used: `patient_id`, `source`, each once.
+    drops
+        As in `Reading`, with what fell outside the window added.
+    """
+
+    rows: pd.DataFrame
+    cells: pd.DataFrame
+    basis: pd.DataFrame
+    drops: Counter[Drop] = field(default_factory=Counter)
+
+
+def featurize(
+    reading: Reading,
+    schema: Schema,
+    prediction_time: PredictionTime,
+    *,
+    patient_ids: list[str] | None = None,
+    zone: tzinfo | None = None,
+) -> FeatureMatrix:
+    """Compute the feature matrix.
+
+    Parameters
+    ----------
+    reading
+        What a reader found.
+    schema
+        The screen.
+    prediction_time
+        Timezone-aware moment; values up to and including it count. `"latest"` takes each patient's newest effective
+        time among the values that count, and leaves availability out of account.
+    patient_ids
+        The cohort, in the order wanted; None takes the patients read. One without a Patient resource is `not_found`.
+    zone
+        Where "today" is taken for ages; UTC unless given.
+
+    Raises
+    ------
+    FatalError
+        For a prediction time without a zone.
+    """
+    if isinstance(prediction_time, datetime) and prediction_time.tzinfo is None:
+        raise FatalError("prediction_time has no zone: give one, such as 2026-03-01T02:00:00+00:00")
+    cohort = pd.Index(patient_ids if patient_ids is not None else reading.patients["patient_id"].tolist(), dtype="str")
+    patients = reading.patients.set_index("patient_id").reindex(cohort)
+    values = _Values(ordered(reading.observations), schema, cohort)
+    t = _prediction_times(values, prediction_time, len(cohort))
+    drops = Counter(reading.drops)
+    used = values.counted(t, prediction_time == "latest", drops)
+    matrix, counts, newest = values.aggregate(used, t)
+    notes = _patient_features(matrix, schema, patients, t, zone or UTC)
+    standing, reason = _standing(patients, t)
+    frame = pd.DataFrame(
+        {"patient_id": cohort, "prediction_time": _utc(t), "standing": standing, "reason": reason}
+        | {"encounter": values.encounters(used)}
+    )
+    frame[list(schema.feature_names)] = matrix
+    return FeatureMatrix(frame, _cells(cohort, schema, counts, newest, notes), values.basis(used, patients), drops)
+
+
+class _Values:
+    """The observations of a cohort as plain arrays, in the table's order."""
+
+    def __init__(self, frame: pd.DataFrame, schema: Schema, cohort: pd.Index) -> None:
+        who = cohort.get_indexer(pd.Index(frame["patient_id"]))
+        what = pd.Index(schema.feature_names).get_indexer(pd.Index(frame["feature"]))
+        keep = (who >= 0) & (what >= 0)
+        self.frame = frame[keep].reset_index(drop=True)
+        self.schema, self.cohort = schema, cohort
+        self.patient: Ints = who[keep].astype("int64")
+        self.feature: Ints = what[keep].astype("int64")
+        self.end, self.start, self.available = (_micros(self.frame[name]) for name in (
+            "effective_time", "effective_start", "available_time",
+        ))  # fmt: skip
+        self.value: Floats = self.frame["value"].to_numpy("float64")
+        kinds = [feature.fhir_resource for feature in schema.features.values()]
+        self.lasting: Bools = np.isin(self.feature, [i for i, kind in enumerate(kinds) if kind == "Condition"])
+        self.stay: Bools = np.isin(self.feature, [i for i, kind in enumerate(kinds) if kind == "Encounter"])
+
+    def counted(self, t: Ints, latest: bool, drops: Counter[Drop]) -> Bools:
+        """Tell which values count at each patient's prediction time; the others are counted in `drops`."""
+        now = t[self.patient]
+        known = now != NOT_A_TIME
+        late = known & (self.end > now)
+        unavailable = known & ~late & (self.available != NOT_A_TIME) & (self.available > now) & (not latest)
+        old = np.zeros(len(now), dtype=bool)
+        if self.schema.lookback is not None:
+            first = now - self.schema.lookback // _MICROSECOND
+            old = known & ~late & ~unavailable & ~self.lasting & ~self.stay & (self.start <= first)
+        over = known & self.stay & ~late & (self.value * HOUR <= now)
+        names = self.schema.feature_names
+        for reason, mask in (
+            ("after_prediction_time", late), ("not_yet_available", unavailable), ("before_window", old), ("ended", over),
+        ):  # fmt: skip
+            pairs = zip(self.patient[mask].tolist(), self.feature[mask].tolist(), strict=True)
+            drops.update((str(self.cohort[who]), names[what], reason) for who, what in pairs)
+        counted: Bools = known & ~late & ~unavailable & ~old & ~over
+        return counted
+
+    def aggregate(self, used: Bools, t: Ints) -> tuple[Floats, Ints, Ints]:
+        """Return values, counts and newest times, each of shape (patients, features)."""
+        shape = (len(self.cohort), len(self.schema.feature_names))
+        matrix = np.full(shape, np.nan)
+        counts = np.zeros(shape, dtype="int64")
+        newest = np.full(shape, NOT_A_TIME, dtype="int64")
+        np.add.at(counts, (self.patient[used], self.feature[used]), 1)
+        np.maximum.at(newest, (self.patient[used], self.feature[used]), self.end[used])
+        for column, feature in enumerate(self.schema.features.values()):
+            mine = used & (self.feature == column)
+            if feature.fhir_resource == "Patient":
+                continue
+            if feature.fhir_resource == "Encounter":
+                seen = counts[:, column] > 0
+                matrix[seen, column] = (t[seen] - newest[seen, column]) / HOUR
+            elif feature.how == "count":
+                matrix[:, column] = counts[:, column]
+            elif feature.how == "present":
+                matrix[:, column] = counts[:, column] > 0
+            elif mine.any():
+                found = _summary(pd.Series(self.value[mine]).groupby(self.patient[mine], sort=True), feature.how)
+                matrix[found.index.to_numpy(), column] = found.to_numpy()
+        return matrix, counts, newest
+
+    def basis(self, used: Bools, patients: pd.DataFrame) -> pd.DataFrame:
+        """Return the sources of the values used, and each Patient whose fields are used."""
+        frame = self.frame.loc[used, ["patient_id", "source"]]
+        if self.schema.of("Patient"):
+            known = patients.loc[patients["source"].notna(), "source"]
+            more = pd.DataFrame({"patient_id": known.index, "source": known.to_numpy()})
+            frame = pd.concat([frame, more])
+        frame = frame[frame["source"] != ""].drop_duplicates()
+        return frame.sort_values(["patient_id", "source"], ignore_index=True)
+
+    def encounters(self, used: Bools) -> pd.Series:
+        """Return the encounter of each patient's newest value that names one; "" where none does."""
+        frame = self.frame.assign(who=self.patient)[used & (self.frame["encounter"] != "").to_numpy()]
+        newest = frame.sort_values(["effective_time", "encounter"]).groupby("who")["encounter"].last()
+        return newest.reindex(range(len(self.cohort)), fill_value="").reset_index(drop=True)
+
+
+_MICROSECOND = pd.Timedelta(microseconds=1).to_pytimedelta()
+
+
+def _summary(groups: Any, how: str) -> pd.Series:
+    if how == "delta":
+        return (groups.last() - groups.first()).where(groups.count() > 1)
+    return getattr(groups, how)()
+
+
+def _prediction_times(values: _Values, wanted: PredictionTime, patients: int) -> Ints:
+    if isinstance(wanted, datetime):
+        return np.full(patients, micros(wanted), dtype="int64")
+    t = np.full(patients, NOT_A_TIME, dtype="int64")
+    measured = ~values.stay
+    np.maximum.at(t, values.patient[measured], values.end[measured])
+    return t
+
+
+def _patient_features(
+    matrix: Floats, schema: Schema, patients: pd.DataFrame, t: Ints, zone: tzinfo
+) -> list[tuple[int, int, str]]:
+    """Fill the Patient columns in place; return (row, column, note) for what needs a remark."""
+    notes: list[tuple[int, int, str]] = []
+    for column, feature in enumerate(schema.features.values()):
+        if feature.transform == "encode_gender":
+            matrix[:, column] = patients["gender"].map(GENDER).to_numpy("float64", na_value=np.nan)
+        elif feature.transform == "calculate_age":
+            matrix[:, column] = _ages(patients["birth_date"], t, zone)
+            rough = patients["birth_precision"].isin(["month", "year"]).to_numpy() & ~np.isnan(matrix[:, column])
+            text = "age from a birth date of {} precision"
+            precision = patients["birth_precision"]
+            notes += [(row, column, text.format(precision.iloc[row])) for row in np.flatnonzero(rough).tolist()]
+    return notes
+
+
+def _ages(birth_dates: pd.Series, t: Ints, zone: tzinfo) -> Floats:
+    """Return completed years at t; NaN where the birth date is missing or in the future, or there is no t."""
+    born = pd.to_datetime(birth_dates.where(birth_dates != ""), format="%Y-%m-%d", errors="coerce").dt
+    on = _utc(t).tz_convert(zone)
+    before = (on.month < born.month.to_numpy()) | ((on.month == born.month.to_numpy()) & (on.day < born.day.to_numpy()))
+    years = np.asarray(on.year, dtype="float64") - born.year.to_numpy("float64") - np.asarray(before, dtype="float64")
+    missing = np.asarray(on.isna()) | born.year.isna().to_numpy()
+    return np.where(missing | (years < 0), np.nan, years)
+
+
+def _standing(patients: pd.DataFrame, t: Ints) -> tuple[list[str], list[str]]:
+    """Settle who is not scored whatever the data: unknown, unreadable, merged or dead before the prediction time."""
+    died = _micros(patients["deceased_time"])
+    deceased = patients["deceased"].fillna(False).to_numpy(bool) & ((died == NOT_A_TIME) | (died <= t))
+    unknown = patients["source"].isna().to_numpy()
+    merged = patients["merged"].fillna(False).to_numpy(bool)
+    problem = patients["problem"].fillna("").tolist()
+    standing, reason = [], []
+    for row in range(len(patients)):
+        if unknown[row]:
+            found = (Outcome.NOT_FOUND.value, "no Patient resource of this id")
+        elif problem[row]:
+            found = (Outcome.FAILED.value, str(problem[row]))
+        elif merged[row]:
+            found = (Outcome.EXCLUDED.value, "merged into another Patient")
+        elif deceased[row]:
+            found = (Outcome.EXCLUDED.value, "deceased before the prediction time")
+        else:
+            found = ("", "")
+        standing.append(found[0])
+        reason.append(found[1])
+    return standing, reason
+
+
+def _cells(
+    cohort: pd.Index, schema: Schema, counts: Ints, newest: Ints, notes: list[tuple[int, int, str]]
+) -> pd.DataFrame:
+    remark = {(row, column): note for row, column, note in notes}
+    rows, columns = np.nonzero(counts)
+    rows = np.append(rows, [row for row, _ in remark]).astype("int64")
+    columns = np.append(columns, [column for _, column in remark]).astype("int64")
+    names = np.array(schema.feature_names, dtype=object)
+    return pd.DataFrame(
+        {
+            "patient_id": cohort.take(rows),
+            "feature": pd.array(names[columns].tolist(), dtype="str"),
+            "count": counts[rows, columns],
+            "time": _utc(newest[rows, columns]),
+            "note": pd.array(
+                [remark.get(key, "") for key in zip(rows.tolist(), columns.tolist(), strict=True)], dtype="str"
+            ),
+        }
+    )
+
+
+def observed(feature: Feature) -> bool:
+    """Tell whether a feature counts towards `min_observed`: all but Patient fields."""
+    return feature.fhir_resource != "Patient"
+
+
+def absence_is_zero(feature: Feature) -> bool:
+    """Tell whether nothing found is a value of its own (0) and not a missing one."""
+    return feature.fhir_resource in PRESENCE or feature.how == "count"
+
+
+def _micros(column: pd.Series) -> Ints:
+    """Return UTC microseconds; NaT becomes `NOT_A_TIME`."""
+    found: Ints = pd.DatetimeIndex(column).as_unit("us").asi8.astype("int64")
+    return found
+
+
+def _utc(t: Ints) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(t.view("datetime64[us]")).tz_localize("UTC")

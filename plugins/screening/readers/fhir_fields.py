@@ -1,0 +1,163 @@
+"""Fields of FHIR resources that may hold anything: each function answers with a value or with the reason for a drop.
+
+Servers send broken data; one bad field costs its own resource and never the batch. Nothing here raises on bad input.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from screening.observations import NOT_A_TIME, PatientRecord
+from screening.schema import Feature
+from screening.times import birth, span
+from screening.units import resolve
+
+Json = dict[str, Any]
+
+
+class Dropped(Exception):  # noqa: N818 - a decision, not a failure
+    """The value at hand does not count; `reason` is one word of the table in docs/observations.md."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class When(NamedTuple):
+    """Effective span and availability in UTC microseconds."""
+
+    start: int
+    end: int
+    available: int
+
+
+def codings(concept: Any) -> Iterator[tuple[str, str]]:
+    """Yield (system, code) of every coding of a CodeableConcept, without surrounding white space."""
+    if not isinstance(concept, dict):
+        return
+    entries = concept.get("coding")
+    for coding in entries if isinstance(entries, list) else ():
+        if isinstance(coding, dict):
+            system, code = coding.get("system"), coding.get("code")
+            if isinstance(system, str) and isinstance(code, str):
+                yield system.strip(), code.strip()
+
+
+def quantity(holder: Json, feature: Feature) -> float:
+    """Return the value of a resource or component in the feature's canonical unit.
+
+    Raises
+    ------
+    Dropped
+        `no_value`, `not_a_quantity`, `comparator`, `no_unit`, `unknown_unit`, `unit_contradiction`,
+        `incompatible_unit` or `out_of_range`.
+    """
+    if holder.get("dataAbsentReason"):
+        raise Dropped("no_value")
+    found = holder.get("valueQuantity")
+    if not isinstance(found, dict):
+        other = any(key.startswith("value") and value not in (None, "", {}, []) for key, value in holder.items())
+        raise Dropped("not_a_quantity" if other else "no_value")
+    if found.get("comparator") or found.get("modifierExtension"):
+        raise Dropped("comparator")
+    number = found.get("value")
+    if number is None:
+        raise Dropped("no_value")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise Dropped("not_a_quantity")
+    return in_unit(float(number), found.get("system"), found.get("code"), found.get("unit"), feature)
+
+
+def in_unit(number: float, system: Any, code: Any, text: Any, feature: Feature) -> float:
+    """Convert a number to the feature's canonical unit and hold it against the feature's range; see `quantity`."""
+    if feature.unit is None:  # only `count` needs none
+        return number
+    parts = [part if isinstance(part, str) else None for part in (system, code, text)]
+    how = resolve(*parts, feature.unit, feature.molar_mass, feature.assume_unit)
+    if isinstance(how, str):
+        raise Dropped(how)
+    value = how(number)
+    if feature.range is not None and not feature.range[0] <= value <= feature.range[1]:
+        raise Dropped("out_of_range")
+    return value
+
+
+def effective(resource: Json, zone: tzinfo | None) -> When:
+    """Return when an Observation was true, and when it could be known.
+
+    A Period counts by its end, or by its start while it is open. `issued` is no substitute for a missing time.
+    """
+    period = resource.get("effectivePeriod")
+    if isinstance(period, dict):
+        text = period.get("end") or period.get("start")
+    else:
+        text = resource.get("effectiveDateTime") or resource.get("effectiveInstant")
+    return when(text, resource.get("issued"), zone)
+
+
+def when(text: Any, issued: Any, zone: tzinfo | None) -> When:
+    """Return the span of one time and its availability.
+
+    Raises
+    ------
+    Dropped
+        `no_time`, `bad_time` or `time_without_zone`.
+    """
+    if not isinstance(text, str):
+        raise Dropped("no_time" if text is None else "bad_time")
+    found = span(text, zone)
+    if isinstance(found, str):
+        raise Dropped(found)
+    return When(*found, available(issued, zone))
+
+
+def available(issued: Any, zone: tzinfo | None) -> int:
+    """Return when a record could be known, or `NOT_A_TIME` where it does not tell.
+
+    A time that cannot be read is a reason to drop: the value might stem from the future of the prediction.
+    """
+    if issued is None:
+        return NOT_A_TIME
+    known = span(issued, zone) if isinstance(issued, str) else "bad_time"
+    if isinstance(known, str):
+        raise Dropped(known)
+    return known[1]
+
+
+def patient(resource: Json, patient_id: str, zone: tzinfo | None) -> PatientRecord:
+    """Return what a Patient resource tells; a field that cannot be read is missing, not an error."""
+    if resource.get("implicitRules") or resource.get("modifierExtension"):
+        return PatientRecord(patient_id, problem="the Patient carries implicitRules or an unknown modifierExtension")
+    born = birth(resource["birthDate"]) if isinstance(resource.get("birthDate"), str) else None
+    gender = resource.get("gender")
+    death = resource.get("deceasedDateTime")
+    known = span(death, zone) if isinstance(death, str) else "bad_time"
+    links = resource.get("link")
+    return PatientRecord(
+        patient_id,
+        birth_date=born[0].isoformat() if born else "",
+        birth_precision=born[1] if born else "",
+        gender=gender.strip().lower() if isinstance(gender, str) else "",
+        deceased=resource.get("deceasedBoolean") is True or death is not None,
+        deceased_time=NOT_A_TIME if isinstance(known, str) else known[1],
+        merged=isinstance(links, list) and any(isinstance(x, dict) and x.get("type") == "replaced-by" for x in links),
+        source=reference(resource),
+    )
+
+
+def reference(resource: Json) -> str:
+    """Return `Type/id/_history/version`, without the version where it is not known; "" for a resource without an id."""
+    kind, identity = resource.get("resourceType"), resource.get("id")
+    if not isinstance(identity, str) or not identity:
+        return ""
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return f"{kind}/{identity}/_history/{version}" if isinstance(version, str) and version else f"{kind}/{identity}"
+
+
+def encounter(resource: Json) -> str:
+    """Return the literal reference of the encounter, or ""."""
+    found = resource.get("encounter")
+    text = found.get("reference") if isinstance(found, dict) else None
+    return text if isinstance(text, str) else ""
