@@ -8,7 +8,7 @@ writing is conditional on an identifier.
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -25,35 +25,11 @@ from screening.queries import queries
 from screening.readers.fhir import FhirReader
 from screening.results import risk_assessment
 from screening.results.risk_assessment import AssessmentContext
+from screening.results.summary import Line
 from screening.schema import Schema
 from screening.scoring import score
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Written:
-    """One line of a run's results.
-
-    Attributes
-    ----------
-    patient_id, outcome, detail, prediction_time, probability, risk_level, imputed
-        As in `PatientResult`.
-    resource
-        `RiskAssessment/id` on the server, or "" where none was written.
-    write
-        `created`, `unchanged`, `amended`, `dry_run`, or "" where there was nothing to write.
-    """
-
-    patient_id: str
-    outcome: Outcome
-    detail: tuple[str, ...] = ()
-    prediction_time: datetime | None = None
-    probability: float | None = None
-    risk_level: str | None = None
-    imputed: tuple[str, ...] = ()
-    resource: str = ""
-    write: str = ""
 
 
 def fetch(
@@ -158,7 +134,7 @@ def predict(folder: staging.Folder, schema: Schema, bundle: ModelBundle) -> Coun
 
 def write(
     client: FhirClient | None, folder: staging.Folder, context: AssessmentContext, *, tolerate: bool = False
-) -> tuple[list[Written], Counter[Drop]]:
+) -> tuple[list[Line], Counter[Drop]]:
     """Write one RiskAssessment for each scored patient of the batch; return every patient's line, and the drops.
 
     Conditional on the identifier: a repeat finds what is there (`unchanged`), and mends it where the data changed since
@@ -199,16 +175,23 @@ def write(
     return list(lines.values()), staging.load_matrix(folder).drops
 
 
-def _line(one: PatientResult) -> Written:
-    level = one.risk_level.value if one.risk_level else None
-    return Written(one.patient_id, one.outcome, one.detail, one.prediction_time, one.probability, level, one.imputed)
+def _line(one: PatientResult) -> Line:
+    return Line(
+        one.patient_id,
+        one.outcome.value,
+        one.detail,
+        probability=one.probability,
+        risk_level=one.risk_level.value if one.risk_level else None,
+        imputed=one.imputed,
+        prediction_time=one.prediction_time.isoformat() if one.prediction_time else None,
+    )
 
 
-def _failed(line: Written, reason: str) -> Written:
-    return replace(line, outcome=Outcome.FAILED, detail=(reason,), probability=None, risk_level=None, imputed=())
+def _failed(line: Line, reason: str) -> Line:
+    return replace(line, outcome=Outcome.FAILED.value, detail=(reason,), probability=None, risk_level=None, imputed=())
 
 
-def _written(client: FhirClient, line: Written, ours: dict[str, Any], answer: Answer, tolerate: bool) -> Written:
+def _written(client: FhirClient, line: Line, ours: dict[str, Any], answer: Answer, tolerate: bool) -> Line:
     how = "created"
     if answer.error is None and answer.status == 200:
         theirs = answer.resources[0]

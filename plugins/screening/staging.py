@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import IO, Any, Protocol, Self
 
@@ -116,3 +117,14 @@ def _drop_counter(frame: pd.DataFrame) -> Counter[Drop]:
 def as_moment(text: str | None) -> datetime | None:
     """Read an ISO moment as the stages pass it; None and "latest" mean each patient's latest."""
     return None if text in (None, "latest") else datetime.fromisoformat(text)
+
+
+def save_counts(folder: Folder, name: str, counts: Mapping[str, int]) -> None:
+    """Write the counts of a stage, to be summed at the end of the run."""
+    save(folder, name, pd.DataFrame({"name": pd.array(list(counts), dtype="str"), "count": list(counts.values())}))
+
+
+def load_counts(folder: Folder, name: str) -> Counter[str]:
+    """Read what `save_counts` wrote."""
+    frame = load(folder, name)
+    return Counter(dict(zip(frame["name"].tolist(), frame["count"].tolist(), strict=True)))

@@ -1,0 +1,33 @@
+"""`make up`: everything to look at, until Ctrl-C."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local_stack.environment import DOCUMENTED
+from local_stack.hospital import ensure_hospital
+from local_stack.stack import LocalStack
+
+
+def up(home: Path, say: Callable[[str], None]) -> int:
+    """Start all on the documented ports and stay until interrupted; return the exit status."""
+    with LocalStack(home, DOCUMENTED, scheduled=True, say=say) as stack:
+        stack.start_sandbox()
+        hospital = ensure_hospital(stack.fhir_base_url, home / "hospital.json", datetime.now(UTC), say)
+        say("starting Airflow")
+        stack.migrate()
+        stack.start_airflow(triggerer=True)
+        say(f"Airflow       {stack.airflow_url} (no login; this machine only)")
+        say(f"FHIR sandbox  {stack.fhir_base_url}")
+        say(
+            f"The hospital's present is {hospital.now.isoformat()}: give it as prediction_time when you trigger screening_sepsis."
+        )
+        say("Ctrl-C stops everything.")
+        try:
+            while True:
+                stack.processes.check()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            say("stopping")
+    return 0
