@@ -40,9 +40,7 @@ def demo(home: Path, say: Callable[[str], None]) -> int:
         summary = read_summary(home, run_id)
         after = resource_versions(stack.fhir_base_url)
     if summary is None:
-        say(
-            f"the run ended as {state} without a summary; the logs are in {shown(home / 'logs')} and {shown(home / 'airflow')}"
-        )
+        say(f"the run ended as {state} without a summary; its logs are in {shown(home / 'airflow' / 'logs')}")
         return 1
     report(summary, say)
     written = after - before

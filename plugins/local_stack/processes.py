@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent's wish: each in its own group, stopped by pid, leftovers found and killed."""
+"""Child processes, each in its own group, stopped by pid; what is left of them is found and killed."""
 
 import os
 import signal

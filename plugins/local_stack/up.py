@@ -20,9 +20,7 @@ def up(home: Path, say: Callable[[str], None]) -> int:
         stack.start_airflow(triggerer=True)
         say(f"Airflow       {stack.airflow_url} (no login; this machine only)")
         say(f"FHIR sandbox  {stack.fhir_base_url}")
-        say(
-            f"The hospital's present is {hospital.now.isoformat()}: give it as prediction_time when you trigger screening_sepsis."
-        )
+        say(f"The hospital's present is {hospital.now.isoformat()}: trigger screening_sepsis as of that time.")
         say("Ctrl-C stops everything.")
         try:
             while True:

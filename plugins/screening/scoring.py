@@ -47,7 +47,7 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
     probabilities = _probabilities(bundle, filled[fit])
     contributions = bundle.contributions(filled[fit]) if len(fit) else None
     scored: dict[int, dict[str, Any]] = {}
-    for n, at in enumerate(fit):
+    for n, at in enumerate(fit.tolist()):
         given = contributions[n].tolist() if contributions is not None else None
         scored[ready[at]] = {
             "probability": probabilities[n],

@@ -76,11 +76,11 @@ def params() -> dict[str, Param]:
         ),
         "cohort": Param(
             None, type=["null", "string"], title="Cohort",
-            description="A FHIR search such as `Encounter?class=IMP&status=in-progress`, or `Group/id`; empty uses the schema's",
+            description="A FHIR search such as `Encounter?class=IMP`, or `Group/id`; empty uses the schema's",
         ),
         "prediction_time": Param(
             None, type=["null", "string"], title="Prediction time",
-            description="ISO time with its zone, or `latest` for each patient's newest value; empty means the run's own time",
+            description="ISO time with its zone, or `latest` for each patient's newest value; empty: the run's own time",
         ),
         "batch_size": Param(
             100, type="integer", minimum=1, maximum=5000, title="Batch size",
