@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
 
-.PHONY: help setup demo test lint types imports check lock clean
+.PHONY: help setup demo up test coverage model lint types imports check lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -19,8 +19,20 @@ lock: ## resolve requirements*.txt anew into requirements.lock
 	$(UV) pip compile requirements-dev.txt -o requirements.lock --python-version 3.11 --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --quiet
 
+demo: setup ## screen a synthetic hospital through a real Airflow and print the result
+	@$(PY) -m local_stack demo
+
+up: setup ## Airflow, the FHIR sandbox and their pages, until Ctrl-C
+	@$(PY) -m local_stack up
+
 test: setup ## the whole suite
 	$(PY) -m pytest
+
+model: setup ## rebuild the demo model, byte for byte
+	$(PY) -m screening model demo
+
+coverage: setup ## the suite with coverage of plugins/
+	$(PY) -m pytest --cov --cov-report=term
 
 lint: setup ## ruff: rules and format
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -42,7 +42,7 @@ class FeatureMatrix:
         One row for each (patient, feature) observed: `patient_id`, `feature`, `count` of values used, `time` of the
         newest of them, `note`.
     basis
-        The sources used: `patient_id`, `source`, each once.
+        The sources of the values used: `patient_id`, `feature`, `source`, each once.
     drops
         As in `Reading`, with what fell outside the window added.
     """
@@ -80,11 +80,13 @@ def featurize(
     Raises
     ------
     FatalError
-        For a prediction time without a zone.
+        For a prediction time without a zone, and for a patient who stands twice in the cohort.
     """
     if isinstance(prediction_time, datetime) and prediction_time.tzinfo is None:
         raise FatalError("prediction_time has no zone: give one, such as 2026-03-01T02:00:00+00:00")
     cohort = pd.Index(patient_ids if patient_ids is not None else reading.patients["patient_id"].tolist(), dtype="str")
+    if not cohort.is_unique:
+        raise FatalError("the cohort names a patient twice: name each once")
     patients = reading.patients.set_index("patient_id").reindex(cohort)
     values = _Values(ordered(reading.observations), schema, cohort)
     t = _prediction_times(values, prediction_time, len(cohort))
@@ -98,7 +100,8 @@ def featurize(
         | {"encounter": values.encounters(used)}
     )
     frame[list(schema.feature_names)] = matrix
-    return FeatureMatrix(frame, _cells(cohort, schema, counts, newest, notes), values.basis(used, patients), drops)
+    cells = _cells(cohort, schema, counts, newest, notes)
+    return FeatureMatrix(frame, cells, values.basis(used, patients["source"], matrix), drops)
 
 
 class _Values:
@@ -130,15 +133,26 @@ class _Values:
         if self.schema.lookback is not None:
             first = now - self.schema.lookback // _MICROSECOND
             old = known & ~late & ~unavailable & ~self.lasting & ~self.stay & (self.start <= first)
-        over = known & self.stay & ~late & (self.value * HOUR <= now)
+        over = known & self.stay & ~late & (np.rint(self.value * HOUR) <= now)  # whole microseconds, as they were
+        counted: Bools = known & ~late & ~unavailable & ~old & ~over
+        lone = self._lone(counted)
         names = self.schema.feature_names
         for reason, mask in (
             ("after_prediction_time", late), ("not_yet_available", unavailable), ("before_window", old), ("ended", over),
+            ("lone_value", lone),
         ):  # fmt: skip
             pairs = zip(self.patient[mask].tolist(), self.feature[mask].tolist(), strict=True)
             drops.update((str(self.cohort[who]), names[what], reason) for who, what in pairs)
-        counted: Bools = known & ~late & ~unavailable & ~old & ~over
-        return counted
+        return counted & ~lone
+
+    def _lone(self, counted: Bools) -> Bools:
+        """Tell which values are the only one of a `delta`: they make no number, so that nothing was observed."""
+        features = list(self.schema.features.values())
+        change = np.isin(self.feature, [i for i, feature in enumerate(features) if feature.aggregate == "delta"])
+        cell = self.patient * len(features) + self.feature
+        found = np.unique(cell[counted & change], return_counts=True)
+        lone: Bools = counted & change & np.isin(cell, found[0][found[1] == 1])
+        return lone
 
     def aggregate(self, used: Bools, t: Ints) -> tuple[Floats, Ints, Ints]:
         """Return values, counts and newest times, each of shape (patients, features)."""
@@ -164,15 +178,17 @@ class _Values:
                 matrix[found.index.to_numpy(), column] = found.to_numpy()
         return matrix, counts, newest
 
-    def basis(self, used: Bools, patients: pd.DataFrame) -> pd.DataFrame:
-        """Return the sources of the values used, and each Patient whose fields are used."""
-        frame = self.frame.loc[used, ["patient_id", "source"]]
-        if self.schema.of("Patient"):
-            known = patients.loc[patients["source"].notna(), "source"]
-            more = pd.DataFrame({"patient_id": known.index, "source": known.to_numpy()})
-            frame = pd.concat([frame, more])
+    def basis(self, used: Bools, patients: pd.Series, matrix: Floats) -> pd.DataFrame:
+        """Return the sources of the values used, and of each Patient field that gave a value."""
+        parts = [self.frame.loc[used, ["patient_id", "feature", "source"]]]
+        for column, feature in enumerate(self.schema.features.values()):
+            if feature.fhir_resource == "Patient":
+                known = patients[~np.isnan(matrix[:, column])]
+                more = {"patient_id": known.index, "feature": feature.name, "source": known.to_numpy()}
+                parts.append(pd.DataFrame(more).astype("str"))
+        frame = pd.concat(parts)
         frame = frame[frame["source"] != ""].drop_duplicates()
-        return frame.sort_values(["patient_id", "source"], ignore_index=True)
+        return frame.sort_values(["patient_id", "feature", "source"], ignore_index=True)
 
     def encounters(self, used: Bools) -> pd.Series:
         """Return the encounter of each patient's newest value that names one; "" where none does."""
@@ -186,7 +202,7 @@ _MICROSECOND = pd.Timedelta(microseconds=1).to_pytimedelta()
 
 def _summary(groups: Any, how: str) -> pd.Series:
     if how == "delta":
-        return (groups.last() - groups.first()).where(groups.count() > 1)
+        return groups.last() - groups.first()
     return getattr(groups, how)()
 
 

@@ -114,10 +114,11 @@ def table(rows: list[Row], drops: Counter[Drop]) -> pd.DataFrame:
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     """Sort by patient, feature, effective and available time, value, source: the order that `first` and `last` mean.
 
-    An unknown available time sorts first: it is available at any time.
+    An unknown available time sorts first: it is available at any time. The last two columns only settle which of two
+    resources without an id comes first, so that the order of the input never does.
     """
     return frame.sort_values(
-        ["patient_id", "feature", "effective_time", "available_time", "value", "source"],
+        ["patient_id", "feature", "effective_time", "available_time", "value", "source", "effective_start", "encounter"],
         kind="stable", na_position="first", ignore_index=True,
     )  # fmt: skip
 

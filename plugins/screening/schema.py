@@ -5,6 +5,7 @@ has an effect or is listed under `DESCRIBING`; an unknown key is an error with i
 `docs/schema.md` is the reference.
 """
 
+import copy
 import hashlib
 import re
 from collections.abc import Mapping
@@ -25,22 +26,32 @@ from pydantic import (
 )
 
 from screening.errors import SchemaError
+from screening.feature_rules import code_problems, source_problems
 from screening.units import KNOWN, by_text
 
-DESCRIBING = ("description", "model_info", "metadata", "features.*.display", "features.*.dtype")
+DESCRIBING = (
+    "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
+    "features.*.codes.*.display",
+)  # fmt: skip
 """Keys that only describe: they are kept and shown, and change no score."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 PRESENCE = ("Condition", "MedicationRequest", "MedicationAdministration")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d)")
 _STEPS = {"m": 1, "min": 1, "h": 60, "d": 1440}
+_SHORTEST, _LONGEST = 1.0, 36525 * 1440.0  # minutes; a date so far before the prediction time is always a date
+_COLUMNS = ("patient_id", "prediction_time", "standing", "reason", "encounter")
+"""Columns that stand beside the features in `FeatureMatrix.rows`."""
 
 
 def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not match or float(match[1]) <= 0:
-        raise ValueError(f"{value!r} is no duration: write a number above 0 and m, h or d, such as 24h")
-    return timedelta(minutes=float(match[1]) * _STEPS[match[2]])
+    if not match:
+        raise ValueError(f"{value!r} is no duration: write a number and m, h or d, such as 24h")
+    minutes = float(match[1]) * _STEPS[match[2]]
+    if not _SHORTEST <= minutes <= _LONGEST:
+        raise ValueError(f"{value!r} is not between a minute and 100 years (1m to 36525d)")
+    return timedelta(minutes=minutes)
 
 
 class _Part(BaseModel):
@@ -131,7 +142,7 @@ class Feature(_Part):
     range: tuple[float, float] | None = None
     aggregate: Literal["last", "first", "mean", "median", "min", "max", "count", "delta", "present"] | None = None
     assume_unit: bool = False
-    molar_mass: float | None = Field(default=None, gt=0)
+    molar_mass: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @field_validator("codes", mode="before")
     @classmethod
@@ -143,29 +154,27 @@ class Feature(_Part):
     def _range(cls, value: object) -> object:
         return tuple(float(v) if type(v) is int else v for v in value) if isinstance(value, list) else value
 
+    @field_validator("unit")
+    @classmethod
+    def _unit(cls, value: str | None) -> str | None:
+        unit = None if value is None else by_text(value)
+        if value is not None and unit is None:
+            raise ValueError(f"{value!r} is unknown; known: {', '.join(sorted(KNOWN))}")
+        return unit.code if unit else None
+
     @model_validator(mode="before")
     @classmethod
     def _tutorial_code(cls, data: object) -> object:
-        """Turn the tutorial's `code` and `code_system` into the one pair of `codes`, and settle the unit's code."""
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        if ("code" in data) != ("code_system" in data):
-            raise ValueError("code and code_system go together (or give codes: a list of {system, code})")
-        if "code" in data:
-            if "codes" in data:
-                raise ValueError("give either code with code_system or codes, not both")
-            data["codes"] = [{"system": data["code_system"], "code": data["code"]}]
-        if isinstance(data.get("unit"), str):
-            unit = by_text(data["unit"])
-            if unit is None:
-                raise ValueError(f"unit {data['unit']!r} is unknown; known: {', '.join(sorted(KNOWN))}")
-            data["unit"] = unit.code
+        """Turn the tutorial's `code` and `code_system` into the one pair of `codes`."""
+        if isinstance(data, dict) and "codes" not in data and {"code", "code_system"} <= data.keys():
+            pair = {"system": data["code_system"], "code": data["code"]}
+            if all(isinstance(part, str) for part in pair.values()):  # else the error stands at the key itself
+                return {**data, "codes": [pair]}
         return data
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = list(_source_problems(self))
+        problems = [*code_problems(self), *source_problems(self)]
         if self.range is not None and not self.range[0] < self.range[1]:
             problems.append("range must be [low, high] with low below high")
         if problems:
@@ -176,38 +185,6 @@ class Feature(_Part):
     def how(self) -> str:
         """The aggregate in force: mean for an Observation as in the tutorial, present for a Condition or medication."""
         return self.aggregate or ("mean" if self.fhir_resource == "Observation" else "present")
-
-
-def _source_problems(feature: Feature) -> list[str]:
-    """Say what a feature's keys lack, or have without effect, for its kind of source."""
-    kind = feature.fhir_resource
-    pairs = {"birthDate": "calculate_age", "gender": "encode_gender", "period": "hours_since_admission"}
-    wanted = {"Patient": ("birthDate", "gender"), "Encounter": ("period",)}.get(kind)
-    idle: dict[str, object] = {
-        "range": feature.range, "molar_mass": feature.molar_mass, "assume_unit": feature.assume_unit or None,
-    }  # fmt: skip
-    problems = []
-    if wanted:
-        if feature.field not in wanted:
-            problems.append(f"a {kind} feature needs field: {' or '.join(wanted)}")
-        elif feature.transform != pairs[feature.field]:
-            problems.append(f"field {feature.field} needs transform: {pairs[feature.field]}")
-        idle |= {"codes": feature.codes or None, "aggregate": feature.aggregate}
-    else:
-        if not feature.codes:
-            problems.append(f"{kind} features need code with code_system, or codes")
-        idle |= {"field": feature.field, "transform": feature.transform}
-        if kind == "Observation":
-            idle = {key: idle[key] for key in ("field", "transform")}
-            if feature.unit is None and feature.how != "count":
-                problems.append("an Observation feature needs unit")
-            if feature.how == "present":
-                problems.append("aggregate present is for Condition and medication features")
-        elif feature.how not in ("present", "count"):
-            problems.append(f"a {kind} feature can be aggregated by present or count")
-        if feature.how in ("present", "count") and feature.required:
-            problems.append(f"required has no effect with aggregate {feature.how}: absence is the value 0")
-    return problems + [f"{key} has no effect on a {kind} feature" for key, value in idle.items() if value is not None]
 
 
 class Schema(_Part):
@@ -236,6 +213,9 @@ class Schema(_Part):
             raise ValueError("give at least one feature")
         if any(isinstance(body, dict) and "name" in body for body in value.values()):
             raise ValueError("a feature's name is its key; remove the key name inside it")
+        if odd := [key for key in value if isinstance(key, str) and (key != key.strip() or key in _COLUMNS)]:
+            taken = ", ".join(_COLUMNS)
+            raise ValueError(f"{odd}: a feature's name has no white space around it and is none of {taken}")
         return {key: {**body, "name": key} if isinstance(body, dict) else body for key, body in value.items()}
 
     @model_validator(mode="after")
@@ -265,9 +245,10 @@ class Schema(_Part):
 
     def fingerprint(self) -> str:
         """Return the sha256 of all that can change a feature's value; describing keys are left out."""
-        leave = {"description", "model_info", "metadata", "cohort", "schedule"}
-        body = self.model_dump_json(exclude=leave | {"features"})
-        body += "".join(f.model_dump_json(exclude={"display", "dtype"}) for f in self.features.values())
+        leave = ("description", "model_info", "metadata", "cohort", "schedule", "features")
+        body = self.model_dump_json(exclude={"outcome": {"display"}} | dict.fromkeys(leave, True))
+        without: Any = {"display": True, "dtype": True, "codes": {"__all__": {"display"}}}
+        body += "".join(feature.model_dump_json(exclude=without) for feature in self.features.values())
         return hashlib.sha256(body.encode()).hexdigest()
 
 
@@ -302,6 +283,8 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
     """
     try:
         data = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that only refuses more
+    except ValueError as error:  # such as the date 2026-13-45
+        raise SchemaError(source, [f"not readable as YAML: {error}; quote it if it is a text"]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -309,10 +292,33 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
         raise SchemaError(source, [f"{where}not readable as YAML: {problem}"]) from None
     if not isinstance(data, Mapping):
         raise SchemaError(source, ["the file is empty or is no mapping: it needs name, version and features"])
-    try:
-        return Schema.model_validate(data)
-    except ValidationError as error:
-        raise SchemaError(source, [_sentence(item) for item in error.errors(include_url=False)]) from None
+    problems: dict[str, None] = {}
+    while True:
+        try:
+            schema = Schema.model_validate(data)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        else:
+            break
+        problems |= dict.fromkeys(_sentence(item) for item in found)
+        unknown = [item["loc"] for item in found if item["type"] == "extra_forbidden"]
+        if not unknown:
+            break
+        data = _without(data, unknown)  # else pydantic keeps back what the other keys get wrong together
+    if problems:
+        raise SchemaError(source, list(problems))
+    return schema
+
+
+def _without(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
+    """Return a copy without the keys at these paths."""
+    data = copy.deepcopy(data)
+    for path in paths:
+        holder = data
+        for part in path[:-1]:
+            holder = holder[part]
+        holder.pop(path[-1], None)  # may be gone: a YAML alias puts one mapping in two places
+    return data
 
 
 def load_schema(path: Path | str) -> Schema:

@@ -55,7 +55,9 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
             "given": dict(zip(bundle.feature_names, filled[at].tolist(), strict=True)),
             "imputed": {name for name, yes in zip(bundle.feature_names, imputed[at], strict=True) if yes},
         }
-    basis = matrix.basis.groupby("patient_id")["source"].agg(tuple).to_dict()
+    used = matrix.basis[matrix.basis["feature"].isin(bundle.feature_names)]
+    used = used[["patient_id", "source"]].drop_duplicates().sort_values(["patient_id", "source"])
+    basis = used.groupby("patient_id")["source"].agg(tuple).to_dict()
     return [
         _result(row, missing[i], scored.get(i), cells.get(row["patient_id"], {}), basis, schema)
         for i, row in enumerate(rows.to_dict("records"))

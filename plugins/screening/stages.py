@@ -16,8 +16,8 @@ from screening import staging
 from screening.errors import ResultError, TemporaryError
 from screening.features import PredictionTime
 from screening.features import featurize as compute
-from screening.fhir_client.answer import Answer
 from screening.fhir_client.client import FhirClient
+from screening.fhir_client.exchange import Answer
 from screening.model.bundle import ModelBundle
 from screening.observations import Drop, PatientRecord, Reading, patient_table
 from screening.outcome import Outcome, PatientResult

@@ -63,16 +63,16 @@ def save_reading(folder: Folder, reading: Reading) -> None:
     """Write what a reader found."""
     save(folder, "observations", reading.observations)
     save(folder, "patients", reading.patients)
-    save(folder, "drops", _drop_table(reading.drops))
+    save(folder, "drops_read", _drop_table(reading.drops))
 
 
 def load_reading(folder: Folder) -> Reading:
     """Read what `save_reading` wrote."""
-    return Reading(load(folder, "observations"), load(folder, "patients"), _drop_counter(load(folder, "drops")))
+    return Reading(load(folder, "observations"), load(folder, "patients"), _drop_counter(load(folder, "drops_read")))
 
 
 def save_matrix(folder: Folder, matrix: FeatureMatrix) -> None:
-    """Write a feature matrix; `drops` replaces the reader's, which it holds."""
+    """Write a feature matrix; its drops hold the reader's, which stay as they are for a stage run again."""
     save(folder, "features", matrix.rows)
     save(folder, "cells", matrix.cells)
     save(folder, "basis", matrix.basis)

@@ -17,6 +17,7 @@ _DATETIME = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _EAST, _WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
+_FIRST, _LAST = ((edge.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for edge in (datetime.min, datetime.max))  # noqa: DTZ901
 
 
 def micros(moment: datetime) -> int:
@@ -51,14 +52,16 @@ def span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
     year, month, day, clock, offset = match.groups()
     try:
         if clock is None:
-            return _date_span(int(year), int(month or 0), int(day or 0), zone)
-        if offset is None and zone is None:
+            start, end = _date_span(int(year), int(month or 0), int(day or 0), zone)
+        elif offset is None and zone is None:
             return "time_without_zone"
-        value = datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{offset or ''}")
-        point = micros(value if offset else value.replace(tzinfo=zone))
+        else:
+            value = datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{offset or ''}")
+            start = end = micros(value if offset else value.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return "bad_time"
-    return point, point
+    # Year 9999 is a common placeholder, and its last day ends in the year 10000 somewhere, which no datetime can hold.
+    return (start, end) if start >= _FIRST and end <= _LAST else "bad_time"
 
 
 def _date_span(year: int, month: int, day: int, zone: tzinfo | None) -> tuple[int, int]:

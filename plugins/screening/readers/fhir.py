@@ -4,8 +4,6 @@ Works on plain JSON. What counts as a value is told in docs/observations.md; eve
 reason. The order of the input, its paging and its wrapping make no difference to the result.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,22 +13,11 @@ from typing import Any
 from screening.observations import Drop, PatientRecord, Reading, Row, patient_table, table
 from screening.readers import fhir_fields as fields
 from screening.readers import fhir_sources as sources
-from screening.readers.fhir_fields import Json
+from screening.readers import fhir_versions as versions
+from screening.readers.fhir_content import NO_PATIENT, unwrap
+from screening.readers.fhir_fields import Json, text
+from screening.readers.fhir_versions import Version, as_version
 from screening.schema import Schema
-
-NO_PATIENT = ""
-
-
-@dataclass
-class _Kept:
-    """The newest version so far of one resource id."""
-
-    version: tuple[int | None, int | None]
-    digest: bytes
-    rows: list[Row]
-    drops: list[Drop]
-    patient: PatientRecord | None = None
-    conflict: bool = False
 
 
 @dataclass
@@ -53,8 +40,9 @@ class FhirReader:
     patient_ids: Collection[str] | None = None
     base_url: str | None = None
     zone: tzinfo | None = None
-    _kept: dict[tuple[str, str], _Kept] = field(default_factory=dict)
+    _kept: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
     _urns: dict[str, str] = field(default_factory=dict)
+    _waiting: list[Json] = field(default_factory=list)
     _loose: Counter[Drop] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -70,51 +58,52 @@ class FhirReader:
         found = list(unwrap(content, self._loose))
         for url, resource in found:
             if resource.get("resourceType") == "Patient" and url.startswith("urn:"):
-                self._urns[url] = _id(resource) or url.removeprefix("urn:uuid:")
+                self._urns[url] = text(resource.get("id")) or url.removeprefix("urn:uuid:")
         for url, resource in found:
-            self._take(resource, self._urns.get(url, ""))
+            if resource.get("resourceType") == "Patient":
+                self._take_patient(resource, self._urns.get(url, ""))
+            elif any(self._is_open(_reference(holder)) for holder in _whom(resource)):
+                self._waiting.append(resource)
+            else:
+                self._take(resource)
 
     def reading(self) -> Reading:
         """Return all that was taken so far."""
+        for resource in self._waiting:
+            self._take(resource)
+        self._waiting.clear()
         rows: list[Row] = []
         drops = Counter(self._loose)
         patients: list[PatientRecord] = []
-        for (kind, _), kept in self._kept.items():
+        for (kind, identity), known in self._kept.items():
+            newest = versions.newest(known)
             if kind == "Patient":
-                if kept.patient is not None:
-                    patients.append(self._settled(kept))
-            elif kept.conflict:
-                drops.update((who, name, "conflicting_versions") for who, name in _touched(kept))
+                patients.append(_settled(identity, newest))
+            elif len(newest) > 1:
+                drops.update((who, name, "conflicting_versions") for who, name in _touched(newest))
             else:
-                rows.extend(kept.rows)
-                drops.update(kept.drops)
+                rows.extend(newest[0].rows)
+                drops.update(newest[0].drops)
         return Reading(table(rows, drops), patient_table(patients), drops)
 
-    @staticmethod
-    def _settled(kept: _Kept) -> PatientRecord:
-        assert kept.patient is not None  # noqa: S101 - narrows for the type checker; the caller has looked
-        if kept.conflict:
-            return PatientRecord(
-                kept.patient.patient_id, problem="two Patient resources of one id contradict each other"
-            )
-        return kept.patient
+    def _is_open(self, reference: str) -> bool:
+        """Tell whether a reference is one within a Bundle whose Patient may come in a later part of it."""
+        return reference.startswith("urn:") and reference not in self._urns
 
-    def _take(self, resource: Json, known_as: str) -> None:
-        kind = resource.get("resourceType")
-        if kind == "Patient":
-            identity = _id(resource) or known_as
-            if not identity:
-                self._loose[(NO_PATIENT, "", "no_id")] += 1
-            elif self.patient_ids is None or identity in self.patient_ids:
-                record = fields.patient(resource, identity, self.zone)
-                self._keep(resource, _Kept(sources.version(resource), _digest(resource), [], [], record))
-            return
-        found = self._found(resource, str(kind))
-        if found is None:
-            return
-        # Kept even where it holds nothing of interest: a newer version without a value must displace the older with one.
-        rows, drops = self._rows(resource, found)
-        self._keep(resource, _Kept(sources.version(resource), _digest(resource), rows, drops))
+    def _take_patient(self, resource: Json, known_as: str) -> None:
+        identity = text(resource.get("id")) or known_as
+        if not identity:
+            self._loose[(NO_PATIENT, "", "no_id")] += 1
+        elif self.patient_ids is None or identity in self.patient_ids:
+            record = fields.patient(resource, identity, self.zone)
+            self._keep(identity, resource, as_version(resource, [], [], record))
+
+    def _take(self, resource: Json) -> None:
+        found = self._found(resource, str(resource.get("resourceType")))
+        if found is not None:
+            # Kept even where it holds nothing of interest: a newer version without a value displaces the older with one.
+            rows, drops = self._rows(resource, found)
+            self._keep(text(resource.get("id")), resource, as_version(resource, rows, drops))
 
     def _found(self, resource: Json, kind: str) -> Iterator[sources.Found | tuple[str, str]] | None:
         if kind == "Observation":
@@ -149,114 +138,61 @@ class FhirReader:
 
     def _whose(self, resource: Json) -> tuple[str, str]:
         """Return the patient of a resource and "", or what is known of the patient and the reason for a drop."""
-        subject = resource.get("subject")
-        who = self._patient(subject.get("reference") if isinstance(subject, dict) else None)
+        who = self._patient(_reference(resource.get("subject")))
         if who is None:
             return NO_PATIENT, "no_subject"
         if who == NO_PATIENT or (self.patient_ids is not None and who not in self.patient_ids):
             return NO_PATIENT, "foreign_subject"
         if resource.get("implicitRules") or resource.get("modifierExtension"):
             return who, "modifier_extension"
-        focus = resource.get("focus")
-        for item in focus if isinstance(focus, list) else [focus] if focus else []:
-            if not isinstance(item, dict) or self._patient(item.get("reference")) != who:
-                return who, "foreign_focus"
+        if any(self._patient(_reference(holder)) != who for holder in _foci(resource)):
+            return who, "foreign_focus"
         return who, ""
 
-    def _patient(self, text: Any) -> str | None:
+    def _patient(self, reference: str) -> str | None:
         """Return the logical id that a reference names, "" for somebody else's, None for no reference at all."""
-        if not isinstance(text, str) or not text:
+        if not reference:
             return None
-        if text.startswith("urn:"):
-            return self._urns.get(text) or text.removeprefix("urn:uuid:")
-        if self._base and text.startswith(self._base):
-            text = text[len(self._base) :]
-        kind, _, rest = text.partition("/")
-        identity, _, history = str(rest).partition("/")
+        if reference.startswith("urn:"):
+            return self._urns.get(reference) or reference.removeprefix("urn:uuid:")
+        if self._base and reference.startswith(self._base):
+            reference = reference[len(self._base) :]
+        kind, _, rest = reference.partition("/")
+        identity, _, history = rest.partition("/")
         if kind != "Patient" or not identity or (history and not history.startswith("_history/")):
             return NO_PATIENT
         return identity
 
-    def _keep(self, resource: Json, new: _Kept) -> None:
-        """Keep the newest version of an id; equal age and unequal content is a conflict, and neither is believed."""
-        kind = str(resource.get("resourceType"))
-        unnamed = new.patient.patient_id if new.patient else f"#{new.digest.hex()}"
-        key = (kind, _id(resource) or unnamed)
-        old = self._kept.get(key)
-        if old is None or old.digest == new.digest:
-            self._kept[key] = old or new
-            return
-        order = _compare(old.version, new.version)
-        if order == 0:
-            old.conflict = True
-            old.rows += new.rows
-            old.drops += new.drops
-        elif order < 0:
-            self._kept[key] = new
+    def _keep(self, identity: str, resource: Json, version: Version) -> None:
+        # What has no id is known by its content, so that it counts once in however many Bundles it comes.
+        key = (str(resource.get("resourceType")), identity or f"#{version.content.hex()}")
+        versions.add(self._kept.setdefault(key, []), version)
 
 
-def _compare(old: tuple[int | None, int | None], new: tuple[int | None, int | None]) -> int:
-    for mine, yours in zip(old, new, strict=True):
-        if mine is not None and yours is not None and mine != yours:
-            return -1 if mine < yours else 1
-    return 0
+def _settled(identity: str, newest: list[Version]) -> PatientRecord:
+    if len(newest) == 1 and newest[0].patient is not None:
+        return newest[0].patient
+    return PatientRecord(identity, problem="two Patient resources of one id contradict each other")
 
 
-def _touched(kept: _Kept) -> set[tuple[str, str]]:
-    return {(row[0], row[1]) for row in kept.rows} | {(drop[0], drop[1]) for drop in kept.drops}
+def _touched(newest: list[Version]) -> set[tuple[str, str]]:
+    in_rows = {(row[0], row[1]) for version in newest for row in version.rows}
+    return in_rows | {(drop[0], drop[1]) for version in newest for drop in version.drops}
 
 
-def _id(resource: Json) -> str:
-    found = resource.get("id")
-    return found if isinstance(found, str) else ""
+def _reference(holder: Any) -> str:
+    return text(holder.get("reference")) if isinstance(holder, dict) else ""
 
 
-def _digest(resource: Json) -> bytes:
-    return hashlib.blake2b(json.dumps(resource, sort_keys=True, default=str).encode(), digest_size=16).digest()
+def _whom(resource: Json) -> Iterator[Any]:
+    """Yield the subject and each focus as they stand in the resource."""
+    yield resource.get("subject")
+    yield from _foci(resource)
 
 
-def unwrap(content: Any, drops: Counter[Drop]) -> Iterator[tuple[str, Json]]:
-    """Yield (fullUrl, resource) of everything in a Bundle, a prefetch object, a list or a bare resource.
-
-    Entries of search mode `outcome`, and OperationOutcome wherever it stands, are never data; what is no resource is
-    counted as `not_a_resource`.
-    """
-    if isinstance(content, list):
-        for item in content:
-            yield from unwrap(item, drops)
-    elif not isinstance(content, dict):
-        if content is not None:  # a prefetch key of null says "no data" (CDS Hooks 2.0)
-            drops[(NO_PATIENT, "", "not_a_resource")] += 1
-    elif content.get("resourceType") == "Bundle":
-        yield from _entries(content.get("entry") or [], drops)
-    elif isinstance(content.get("resourceType"), str):
-        if content["resourceType"] != "OperationOutcome":
-            yield "", content
-    elif "prefetch" in content:
-        yield from unwrap(list(content["prefetch"].values()) if isinstance(content["prefetch"], dict) else 0, drops)
-    elif content and all(isinstance(value, dict | list) or value is None for value in content.values()):
-        yield from unwrap(list(content.values()), drops)
-    else:
-        drops[(NO_PATIENT, "", "not_a_resource")] += 1
-
-
-def _entries(entries: Any, drops: Counter[Drop]) -> Iterator[tuple[str, Json]]:
-    for entry in entries if isinstance(entries, list) else [entries]:
-        yield from _entry(entry, drops)
-
-
-def _entry(entry: Any, drops: Counter[Drop]) -> Iterator[tuple[str, Json]]:
-    if not isinstance(entry, dict):
-        drops[(NO_PATIENT, "", "not_a_resource")] += 1
-        return
-    search = entry.get("search")
-    if isinstance(search, dict) and search.get("mode") == "outcome":
-        return
-    resource, url = entry.get("resource"), entry.get("fullUrl")
-    if resource is None:
-        return
-    for inner, found in unwrap(resource, drops):
-        yield (url if isinstance(url, str) else inner), found
+def _foci(resource: Json) -> list[Any]:
+    focus = resource.get("focus")
+    return focus if isinstance(focus, list) else [focus] if focus else []
 
 
 def read(

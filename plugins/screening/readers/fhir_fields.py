@@ -3,7 +3,6 @@
 Servers send broken data; one bad field costs its own resource and never the batch. Nothing here raises on bad input.
 """
 
-import math
 from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
@@ -14,6 +13,9 @@ from screening.times import birth, span
 from screening.units import resolve
 
 Json = dict[str, Any]
+
+ABSURD = 1e30
+"""No measurement is this large; sums and 32-bit models would overflow, and one value would fail a whole batch."""
 
 
 class Dropped(Exception):  # noqa: N818 - a decision, not a failure
@@ -30,6 +32,17 @@ class When(NamedTuple):
     start: int
     end: int
     available: int
+
+
+def text(value: Any) -> str:
+    """Return a text that can be stored, "" for anything else: JSON may hold half of a surrogate pair, Parquet may not."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ""
+    return value
 
 
 def codings(concept: Any) -> Iterator[tuple[str, str]]:
@@ -64,21 +77,25 @@ def quantity(holder: Json, feature: Feature) -> float:
     number = found.get("value")
     if number is None:
         raise Dropped("no_value")
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
         raise Dropped("not_a_quantity")
+    if abs(number) > ABSURD:  # asked before float(), which an integer of 400 digits does not fit
+        raise Dropped("out_of_range")
     return in_unit(float(number), found.get("system"), found.get("code"), found.get("unit"), feature)
 
 
-def in_unit(number: float, system: Any, code: Any, text: Any, feature: Feature) -> float:
+def in_unit(number: float, system: Any, code: Any, unit: Any, feature: Feature) -> float:
     """Convert a number to the feature's canonical unit and hold it against the feature's range; see `quantity`."""
     if feature.unit is None:  # only `count` needs none
         return number
-    parts = [part if isinstance(part, str) else None for part in (system, code, text)]
-    how = resolve(*parts, feature.unit, feature.molar_mass, feature.assume_unit)
+    if not all(part is None or isinstance(part, str) for part in (system, code, unit)):
+        raise Dropped("unknown_unit")
+    how = resolve(system, code, unit, feature.unit, feature.molar_mass, feature.assume_unit)
     if isinstance(how, str):
         raise Dropped(how)
     value = how(number)
-    if feature.range is not None and not feature.range[0] <= value <= feature.range[1]:
+    low, high = feature.range or (-ABSURD, ABSURD)
+    if not low <= value <= high:
         raise Dropped("out_of_range")
     return value
 
@@ -90,13 +107,13 @@ def effective(resource: Json, zone: tzinfo | None) -> When:
     """
     period = resource.get("effectivePeriod")
     if isinstance(period, dict):
-        text = period.get("end") or period.get("start")
+        moment = period.get("end") or period.get("start")
     else:
-        text = resource.get("effectiveDateTime") or resource.get("effectiveInstant")
-    return when(text, resource.get("issued"), zone)
+        moment = resource.get("effectiveDateTime") or resource.get("effectiveInstant")
+    return when(moment, resource.get("issued"), zone)
 
 
-def when(text: Any, issued: Any, zone: tzinfo | None) -> When:
+def when(moment: Any, issued: Any, zone: tzinfo | None) -> When:
     """Return the span of one time and its availability.
 
     Raises
@@ -104,9 +121,9 @@ def when(text: Any, issued: Any, zone: tzinfo | None) -> When:
     Dropped
         `no_time`, `bad_time` or `time_without_zone`.
     """
-    if not isinstance(text, str):
-        raise Dropped("no_time" if text is None else "bad_time")
-    found = span(text, zone)
+    if not isinstance(moment, str):
+        raise Dropped("no_time" if moment is None else "bad_time")
+    found = span(moment, zone)
     if isinstance(found, str):
         raise Dropped(found)
     return When(*found, available(issued, zone))
@@ -130,7 +147,6 @@ def patient(resource: Json, patient_id: str, zone: tzinfo | None) -> PatientReco
     if resource.get("implicitRules") or resource.get("modifierExtension"):
         return PatientRecord(patient_id, problem="the Patient carries implicitRules or an unknown modifierExtension")
     born = birth(resource["birthDate"]) if isinstance(resource.get("birthDate"), str) else None
-    gender = resource.get("gender")
     death = resource.get("deceasedDateTime")
     known = span(death, zone) if isinstance(death, str) else "bad_time"
     links = resource.get("link")
@@ -138,7 +154,7 @@ def patient(resource: Json, patient_id: str, zone: tzinfo | None) -> PatientReco
         patient_id,
         birth_date=born[0].isoformat() if born else "",
         birth_precision=born[1] if born else "",
-        gender=gender.strip().lower() if isinstance(gender, str) else "",
+        gender=text(resource.get("gender")).strip().lower(),
         deceased=resource.get("deceasedBoolean") is True or death is not None,
         deceased_time=NOT_A_TIME if isinstance(known, str) else known[1],
         merged=isinstance(links, list) and any(isinstance(x, dict) and x.get("type") == "replaced-by" for x in links),
@@ -148,16 +164,15 @@ def patient(resource: Json, patient_id: str, zone: tzinfo | None) -> PatientReco
 
 def reference(resource: Json) -> str:
     """Return `Type/id/_history/version`, without the version where it is not known; "" for a resource without an id."""
-    kind, identity = resource.get("resourceType"), resource.get("id")
-    if not isinstance(identity, str) or not identity:
+    kind, identity = resource.get("resourceType"), text(resource.get("id"))
+    if not identity:
         return ""
     meta = resource.get("meta")
-    version = meta.get("versionId") if isinstance(meta, dict) else None
-    return f"{kind}/{identity}/_history/{version}" if isinstance(version, str) and version else f"{kind}/{identity}"
+    version = text(meta.get("versionId")) if isinstance(meta, dict) else ""
+    return f"{kind}/{identity}/_history/{version}" if version else f"{kind}/{identity}"
 
 
 def encounter(resource: Json) -> str:
     """Return the literal reference of the encounter, or ""."""
     found = resource.get("encounter")
-    text = found.get("reference") if isinstance(found, dict) else None
-    return text if isinstance(text, str) else ""
+    return text(found.get("reference")) if isinstance(found, dict) else ""

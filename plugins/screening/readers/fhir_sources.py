@@ -1,5 +1,6 @@
 """From one FHIR resource to rows of the observations table, by resource type."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 
@@ -10,6 +11,7 @@ from screening.times import span
 
 COUNTED = ("final", "amended", "corrected")
 HOUR = 3_600_000_000  # microseconds
+_NUMBER = re.compile(r"[0-9]{1,64}")
 
 Found = tuple[Feature, When, float]
 Index = Mapping[tuple[str, str], tuple[Feature, ...]]
@@ -67,7 +69,7 @@ def observation(
 
 
 def condition(resource: Json, known: Index, zone: tzinfo | None) -> Iterator[Found | tuple[str, str]]:
-    """Yield the Condition features present: active or of unsaid status, not refuted, with a time.
+    """Yield the Condition features present: active, or of unsaid status and not abated; not refuted; with a time.
 
     Effective from its onset, or from its record where the onset is not told; available from its record.
     """
@@ -77,6 +79,8 @@ def condition(resource: Json, known: Index, zone: tzinfo | None) -> Iterator[Fou
             raise Dropped("status")  # noqa: TRY301
         states = {code for _, code in codings(resource.get("clinicalStatus"))}
         if states and not states & {"active", "recurrence", "relapse"}:
+            raise Dropped("not_active")  # noqa: TRY301
+        if not states and any(key.startswith("abatement") for key in resource):
             raise Dropped("not_active")  # noqa: TRY301
         period = resource.get("onsetPeriod")
         onset = resource.get("onsetDateTime") or (period.get("start") if isinstance(period, dict) else None)
@@ -102,7 +106,7 @@ def medication(resource: Json, known: Index, zone: tzinfo | None) -> Iterator[Fo
     try:
         if resource.get("status") not in (("active", "completed") if order else ("in-progress", "completed")):
             raise Dropped("status")  # noqa: TRY301
-        if order and resource.get("doNotPerform") is True:
+        if order and (resource.get("doNotPerform") is True or resource.get("intent") in ("proposal", "plan", "option")):
             raise Dropped("status")  # noqa: TRY301
         time = when(resource.get("authoredOn"), None, zone) if order else effective(resource, zone)
     except Dropped as drop:
@@ -121,6 +125,8 @@ def encounter_stay(
             raise Dropped("status")  # noqa: TRY301
         time = when(period.get("start") if isinstance(period, dict) else None, None, zone)
         end = available(period.get("end"), zone) if isinstance(period, dict) else NOT_A_TIME
+        if end == NOT_A_TIME and resource.get("status") == "finished":
+            raise Dropped("no_time")  # noqa: TRY301 - over, and nobody knows since when
     except Dropped as drop:
         yield from ((feature.name, drop.reason) for feature in features)
         return
@@ -136,6 +142,6 @@ def version(resource: Json) -> tuple[int | None, int | None]:
     number, updated = meta.get("versionId"), meta.get("lastUpdated")
     known = span(updated, None) if isinstance(updated, str) else "bad_time"
     return (
-        int(number) if isinstance(number, str) and number.isascii() and number.isdigit() else None,
+        int(number) if isinstance(number, str) and _NUMBER.fullmatch(number) else None,
         None if isinstance(known, str) else known[1],
     )

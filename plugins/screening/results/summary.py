@@ -74,7 +74,8 @@ def summarize(
     Raises
     ------
     ValueError
-        Where a line names a patient outside the cohort, or one twice: a defect of ours that must not be summed over.
+        Where a line names a patient outside the cohort, or one twice, or an outcome that there is none of: a defect of ours
+        that must not be summed over.
     """
     by_id: dict[str, Line] = {}
     for line in lines:
@@ -83,6 +84,8 @@ def summarize(
         by_id[line.patient_id] = line
     if strangers := by_id.keys() - set(cohort):
         raise ValueError(f"{len(strangers)} result(s) of run {run} are not of its cohort")
+    if unheard := {line.outcome for line in by_id.values()} - set(Outcome):
+        raise ValueError(f"run {run} has results of no known outcome: {', '.join(sorted(unheard))}")
     whole = [by_id.get(p) or Line(p, Outcome.FAILED, ("its batch did not finish",)) for p in cohort]
     return Summary(
         run=run,

@@ -1,0 +1,110 @@
+"""The command line: `python -m screening …`.
+
+schema check    does a schema hold together, and does data cover it
+featurize       the feature matrix of FHIR files
+score           probability, level and reasons of FHIR files
+model           what a model is; rebuild the demo model
+seed            load the synthetic hospital into a FHIR server
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from screening import commands
+from screening.errors import ScreeningError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def moment(text: str) -> datetime | str:
+    """Read a prediction time: `latest`, or an ISO time with its zone."""
+    if text == "latest":
+        return text
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("write `latest` or an ISO time such as 2026-03-01T02:00:00+00:00") from None
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError("the time has no zone: write it like 2026-03-01T02:00:00+00:00")
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    whole = argparse.ArgumentParser(
+        prog="python -m screening", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    verbs = whole.add_subparsers(dest="verb", required=True)
+    schemas, models = ROOT / "include" / "schemas" / "sepsis.yaml", ROOT / "include" / "models"
+
+    def add(group: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = group.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    check = add(
+        verbs.add_parser("schema", help="look at a schema").add_subparsers(dest="what", required=True),
+        "check", commands.schema_check, "Does a schema hold together, and does data cover it?",
+    )  # fmt: skip
+    check.add_argument("schema", type=Path)
+    check.add_argument(
+        "--against", type=Path, nargs="+", default=[], help="FHIR files or folders: what of them counts?"
+    )
+
+    for name, run, text in (
+        ("featurize", commands.featurize, "Print the feature matrix of FHIR files."),
+        ("score", commands.score, "Score the patients of FHIR files."),
+    ):
+        made = add(verbs, name, run, text)
+        made.add_argument("files", type=Path, nargs="+", help="Bundles, prefetch objects or ndjson; folders of them")
+        made.add_argument("--schema", type=Path, default=schemas)
+        made.add_argument(
+            "--prediction-time", type=moment, default="latest", help="`latest` or an ISO time (default: latest)"
+        )
+        made.add_argument("--zone", help="the site's time zone, for times without one")
+        made.add_argument("--json", action="store_true", help="print JSON, with inputs, reasons and basis")
+        if name == "score":
+            made.add_argument("--models", type=Path, default=models, help="the model registry")
+            made.add_argument("--model", type=Path, help="a model file instead of the registry's champion")
+            made.add_argument(
+                "--allow-unverified", action="store_true", help="load a model file that no manifest vouches for"
+            )
+
+    kinds = verbs.add_parser("model", help="look at models").add_subparsers(dest="what", required=True)
+    info = add(kinds, "info", commands.model_info, "What the champion, or a model file, is.")
+    info.add_argument("--name", default="sepsis")
+    info.add_argument("--models", type=Path, default=models)
+    info.add_argument("--model", type=Path, help="a model file instead of the registry's champion")
+    info.add_argument("--allow-unverified", action="store_true", help="load a model file that no manifest vouches for")
+    demo = add(kinds, "demo", commands.model_demo, "Rebuild the demo model from the synthetic hospital, byte for byte.")
+    demo.add_argument("--models", type=Path, default=models)
+    demo.add_argument("--schema", type=Path, default=schemas)
+
+    seed = add(verbs, "seed", commands.seed, "Load the synthetic hospital into a FHIR server.")
+    seed.add_argument("--url", required=True, help="FHIR base URL; a test server's, never a real hospital's")
+    seed.add_argument("--size", type=int, default=200)
+    seed.add_argument("--seed", type=int, default=7)
+    seed.add_argument(
+        "--now", type=moment, default=datetime.combine(datetime.now(UTC).date(), datetime.min.time(), UTC)
+    )
+    seed.add_argument("--style", choices=("loinc", "mimic"), default="loinc")
+    seed.add_argument("--ids", choices=("client", "server"), default="client", help="who chooses the resources' ids")
+    seed.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
+    return whole
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit status: 0 fine, 1 the answer is no, 2 it could not be done."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except ScreeningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

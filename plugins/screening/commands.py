@@ -1,0 +1,169 @@
+"""What each command of the command line does; it prints, and returns the exit status."""
+
+import json
+from argparse import Namespace
+from collections import Counter
+from datetime import tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import TypeAdapter
+
+from screening.data_files import contents
+from screening.errors import FatalError
+from screening.features import FeatureMatrix
+from screening.features import featurize as compute
+from screening.model.bundle import ModelBundle
+from screening.model.registry import champion, load_file
+from screening.outcome import Outcome, PatientResult
+from screening.readers.fhir import read
+from screening.schema import Schema, load_schema
+from screening.scoring import score as score_matrix
+
+
+def schema_check(chosen: Namespace) -> int:
+    """Print what a schema is, and how far data covers it; 1 where a feature that the data should have is never found."""
+    schema = load_schema(chosen.schema)
+    _say(f"{schema.name} {schema.version}: {len(schema.features)} features, fingerprint {schema.fingerprint()[:12]}")
+    for remark in _remarks(schema):
+        _say(f"note: {remark}")
+    if not chosen.against:
+        return 0
+    matrix = compute(read(contents(chosen.against), schema), schema, "latest")
+    patients = len(matrix.rows)
+    reasons: dict[str, Counter[str]] = {name: Counter() for name in ("", *schema.features)}
+    for (_, feature, reason), count in matrix.drops.items():
+        reasons.setdefault(feature, Counter())[reason] += count
+    _say(f"{patients} patients, each as of the newest value that counts")
+    uncovered = 0
+    for feature in schema.features.values():
+        have = int(matrix.rows[feature.name].notna().sum())
+        uncovered += have == 0
+        dropped = ", ".join(f"{reason} {count}" for reason, count in reasons[feature.name].most_common())
+        _say(f"  {feature.name:<20} {have:>6} of {patients} patients{f'; dropped: {dropped}' if dropped else ''}")
+    if reasons[""]:
+        _say("  of no feature: " + ", ".join(f"{reason} {count}" for reason, count in reasons[""].most_common()))
+    return 1 if uncovered else 0
+
+
+def _remarks(schema: Schema) -> list[str]:
+    found = []
+    if schema.lookback is None:
+        found.append("no window: values of any age count; add window: {lookback: 24h}")
+    found += [
+        f"{feature.name} has no range: an absurd value counts"
+        for feature in schema.of("Observation")
+        if feature.range is None and feature.how != "count"
+    ]
+    if "age_calculation" in schema.metadata:
+        found.append("metadata.age_calculation only describes: age is completed years at the prediction time")
+    return found
+
+
+def featurize(chosen: Namespace) -> int:
+    """Print the feature matrix."""
+    _, matrix = _matrix(chosen)
+    if chosen.json:
+        rows = json.loads(matrix.rows.to_json(orient="records", date_format="iso"))
+        _say(json.dumps({"rows": rows, "dropped": _dropped(matrix)}, indent=1))
+    else:
+        _say(matrix.rows.drop(columns=["encounter", "reason"]).to_string(index=False))
+        _say_dropped(matrix)
+    return 0
+
+
+def score(chosen: Namespace) -> int:
+    """Print a line a patient; 1 where somebody could not be scored."""
+    schema, matrix = _matrix(chosen)
+    results = score_matrix(matrix, schema, _bundle(chosen, schema.model or schema.name))
+    if chosen.json:
+        body = TypeAdapter(list[PatientResult]).dump_python(results, mode="json")
+        _say(json.dumps({"results": body, "dropped": _dropped(matrix)}, indent=1))
+    else:
+        for one in results:
+            _say(_sentence(one))
+        _say_dropped(matrix)
+    return 0 if all(one.outcome is Outcome.SCORED for one in results) else 1
+
+
+def _sentence(one: PatientResult) -> str:
+    if one.probability is None or one.risk_level is None:
+        return f"Patient/{one.patient_id}: {one.outcome.value} ({', '.join(one.detail)})"
+    imputed = f", imputed: {', '.join(one.imputed)}" if one.imputed else ""
+    return f"Patient/{one.patient_id}: {one.risk_level.upper()} ({one.probability:.0%}) as of {one.prediction_time}{imputed}"
+
+
+def model_info(chosen: Namespace) -> int:
+    """Print what a model is."""
+    bundle = _bundle(chosen, chosen.name)
+    _say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
+    _say(f"features: {', '.join(bundle.feature_names)}")
+    _say(f"threshold: {bundle.threshold}; takes missing values: {'yes' if bundle.handles_missing else 'no'}")
+    for warning in bundle.warnings:
+        _say(f"note: {warning}")
+    return 0
+
+
+def model_demo(chosen: Namespace) -> int:
+    """Rebuild the demo model."""
+    from screening.demo_model import build
+
+    bundle = build(load_schema(chosen.schema), chosen.models)
+    _say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
+    return 0
+
+
+def seed(chosen: Namespace) -> int:
+    """Load the synthetic hospital."""
+    from screening.fhir_client.client import FhirClient
+    from screening.fhir_client.settings import ClientSettings
+    from screening.seeding import seed as load
+    from screening.synthetic import Hospital
+
+    if chosen.now == "latest":
+        raise FatalError("--now must be a time")
+    hospital = Hospital(size=chosen.size, seed=chosen.seed, now=chosen.now)
+    with FhirClient(ClientSettings(base_url=chosen.url, allow_http=chosen.allow_http)) as client:
+        sent = load(
+            client, hospital, named=True, style=chosen.style, ids=chosen.ids,
+            progress=lambda count: _say(f"{count} resources"),
+        )  # fmt: skip
+    _say(f"{sent} resources of {chosen.size + 3} patients; the hospital's present is {chosen.now.isoformat()}")
+    return 0
+
+
+def _matrix(chosen: Namespace) -> tuple[Schema, FeatureMatrix]:
+    schema, zone = load_schema(chosen.schema), _zone(chosen.zone)
+    reading = read(contents(chosen.files), schema, zone=zone)
+    if reading.patients.empty:
+        raise FatalError("the files hold no Patient resource: nobody can be scored without one")
+    return schema, compute(reading, schema, chosen.prediction_time, zone=zone)
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise FatalError(f"--zone {name!r} is no time zone of the IANA list, such as America/New_York") from None
+
+
+def _bundle(chosen: Namespace, name: str) -> ModelBundle:
+    if chosen.model is None:
+        return champion(chosen.models, name)
+    return load_file(chosen.model, models_dir=chosen.models, allow_unverified=chosen.allow_unverified)
+
+
+def _dropped(matrix: FeatureMatrix) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (_, feature, reason), count in matrix.drops.items():
+        found[f"{feature or 'any'}: {reason}"] += count
+    return dict(found.most_common())
+
+
+def _say_dropped(matrix: FeatureMatrix) -> None:
+    for reason, count in _dropped(matrix).items():
+        _say(f"dropped {reason}: {count}")
+
+
+def _say(text: Any) -> None:
+    print(text)  # noqa: T201 - the command line's one way to speak

@@ -1,0 +1,44 @@
+"""Send a Bundle of writes that somebody else has composed, and look at the fate of every entry."""
+
+import orjson
+
+from screening.errors import FhirFatalError, FhirNotFhir
+from screening.fhir_client.bundles import replies_of_batch
+from screening.fhir_client.exchange import FHIR_JSON, Answer, Reply, Request, Resource
+from screening.fhir_client.questions import etag_of
+from screening.fhir_client.transport import Transport
+
+_REPEATABLE = ("PUT", "GET", "HEAD", "DELETE")
+
+
+def transact(transport: Transport, bundle: Resource) -> list[Answer]:
+    """POST one transaction or batch; see `client.FhirClient.transact`."""
+    entries = bundle.get("entry") or []
+    request = Request(
+        "POST",
+        transport.address.base,
+        orjson.dumps(bundle),
+        {"Content-Type": FHIR_JSON},
+        repeatable=all(_repeatable(entry) for entry in entries),
+        label=f"{bundle.get('type')} of {len(entries)}",
+    )
+    reply = transport.send(request)
+    if not reply.ok:
+        raise transport.error(request, reply)
+    # A server may run a transaction as a batch (Medplum by default), so every entry's own status is looked at.
+    replies = replies_of_batch(reply, len(entries))
+    if replies is None:
+        raise FhirNotFhir(f"{request.name}: the answer is no response Bundle with one entry for each of ours")
+    return [_answer(request, one) for one in replies]
+
+
+def _repeatable(entry: Resource) -> bool:
+    request = entry["request"]
+    return request["method"] in _REPEATABLE or (request["method"] == "POST" and bool(request.get("ifNoneExist")))
+
+
+def _answer(request: Request, reply: Reply) -> Answer:
+    if reply.ok:
+        return Answer(reply.status or 0, [reply.resource] if reply.resource else [], etag=etag_of(reply))
+    error = FhirFatalError(f"{request.name}: an entry was refused with {reply.summary}", status=reply.status)
+    return Answer(reply.status or 0, error=error)

@@ -1,0 +1,235 @@
+"""The registry of models: folders and JSON, no service. Publish a version, point at the champion, load what is verified.
+
+::
+
+    MODELS_DIR/NAME/VERSION/{model.pkl, manifest.json, metrics.json, model_card.md}    never changed once there
+    MODELS_DIR/NAME/champion.json                                                      {version, sha256}
+
+A version appears whole or not at all, and the pointer moves last: whoever is killed in between leaves the old champion.
+Rollback is `promote` of an older version.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from screening.errors import ModelError
+from screening.model.bundle import ModelBundle, load_bundle
+from screening.model.layout import (
+    CARD,
+    MANIFEST,
+    METRICS,
+    MODEL,
+    POINTER,
+    read_manifest,
+    read_pointer,
+    segment,
+    sync_folder,
+    version_folder,
+    write_durably,
+)
+from screening.model.versions import installed
+
+
+def champion(models_dir: Path, name: str) -> ModelBundle:
+    """Load the version that champion.json names.
+
+    Raises
+    ------
+    ModelError
+        The registry, the model, its champion.json or the version it names is missing or broken; pointer, manifest and
+        model file do not agree on the sha256 (nothing is unpickled then); or as `load_bundle`.
+    """
+    version, sha256 = read_pointer(models_dir, name)
+    folder = version_folder(models_dir, name, version)
+    manifest = read_manifest(folder, name, version)
+    if manifest["sha256"] != sha256:
+        raise ModelError(
+            f"{folder}: champion.json has sha256 {sha256[:12]}…, the manifest of version {version} {manifest['sha256'][:12]}…: "
+            "one of them was changed by hand. Promote the version anew if its files can be trusted"
+        )
+    return _load(folder, manifest)
+
+
+def load_version(models_dir: Path, name: str, version: str) -> ModelBundle:
+    """Load one published version, champion or not.
+
+    Raises
+    ------
+    ModelError
+        As `champion`, but for the pointer.
+    """
+    folder = version_folder(models_dir, name, version)
+    return _load(folder, read_manifest(folder, name, version))
+
+
+def load_file(path: Path, *, models_dir: Path, allow_unverified: bool = False) -> ModelBundle:
+    """Load a model by its file: a published one as `load_version` does, any other only on demand.
+
+    Parameters
+    ----------
+    allow_unverified
+        True loads a file that no manifest of the registry vouches for. A pickle runs code: only for a file whose maker is
+        trusted. A published file is verified either way.
+
+    Raises
+    ------
+    ModelError
+        The file is not a published one and `allow_unverified` is off; or as `load_version` or `load_bundle`.
+    """
+    published = _published(path, models_dir)
+    if published is not None:
+        return load_version(models_dir, *published)
+    if not allow_unverified:
+        raise ModelError(
+            f"{path}: no manifest in {models_dir} vouches for this file, and loading a pickle runs whatever code it holds. "
+            "Publish it, or set allow_unverified if you trust who made it"
+        )
+    bundle = load_bundle(path, expected_sha256=None)
+    return bundle.with_warning(f"{path.name} was loaded unverified: no manifest vouches for it")
+
+
+def publish(
+    models_dir: Path,
+    name: str,
+    version: str,
+    *,
+    model: bytes,
+    synthetic: bool,
+    training_data: Any,
+    created: datetime,
+    metrics: Mapping[str, Any],
+    model_card: str,
+    more: Mapping[str, Any] | None = None,
+    promoted: bool,
+) -> ModelBundle:
+    """Publish a version, whole or not at all; it is loaded and asked before it appears.
+
+    May be repeated: the very same model under the same version is left as it is, and promoted if so wanted.
+
+    Parameters
+    ----------
+    model
+        The content of model.pkl, as joblib writes it. Timestamps do not belong in it: equal training gives equal bytes.
+    synthetic
+        Whether the training data are invented patients; every result says so.
+    training_data
+        Description of the training data, as JSON: sources with their sha256, counts, or a sentence.
+    created
+        When it was trained; timezone-aware.
+    metrics, model_card
+        The content of metrics.json (no NaN) and of model_card.md.
+    more
+        Further keys of the manifest.
+    promoted
+        True makes it the champion.
+
+    Raises
+    ------
+    ModelError
+        The name or version is not fit, or taken by another model; the model cannot be loaded; or metrics and manifest are
+        no JSON. Nothing is published then.
+    """
+    home = models_dir / segment(name, "name")
+    final = home / segment(version, "version")
+    if created.tzinfo is None:
+        raise ModelError("created has no zone")
+    manifest = {
+        **(more or {}),
+        "name": name,
+        "version": version,
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "created": created.astimezone(UTC).isoformat(timespec="seconds"),
+        "synthetic": synthetic,
+        "training_data": training_data,
+        "versions": installed(),
+    }
+    home.mkdir(parents=True, exist_ok=True)
+    if not final.exists():
+        files = {MODEL: model, METRICS: _json(metrics, METRICS), CARD: model_card.encode()}
+        _appear(final, files, manifest)
+    bundle = load_version(models_dir, name, version)
+    if bundle.sha256 != manifest["sha256"]:
+        raise ModelError(
+            f"{final}: this version is taken by another model; versions are never changed: choose a new one"
+        )
+    if promoted:
+        promote(models_dir, name, version)
+    return bundle
+
+
+def promote(models_dir: Path, name: str, version: str) -> None:
+    """Make a published version the champion, after loading it: one atomic replacement of champion.json.
+
+    Raises
+    ------
+    ModelError
+        As `load_version`; the champion is then the one it was.
+    """
+    bundle = load_version(models_dir, name, version)
+    home = models_dir / name
+    draft = home / f".{POINTER}.{uuid4().hex}"
+    try:
+        write_durably(draft, _json({"version": version, "sha256": bundle.sha256}, POINTER))
+        os.replace(draft, home / POINTER)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(home)
+
+
+def _load(folder: Path, manifest: Mapping[str, Any]) -> ModelBundle:
+    bundle = load_bundle(
+        folder / MODEL,
+        expected_sha256=manifest["sha256"],
+        name=manifest["name"],
+        version=manifest["version"],
+        manifest=manifest,
+    )
+    if list(bundle.feature_names) != manifest["feature_names"]:
+        raise ModelError(f"{folder}: the manifest's feature_names are not those of the model: publish it anew")
+    return bundle
+
+
+def _published(path: Path, models_dir: Path) -> tuple[str, str] | None:
+    """Return name and version of a file that lies where a published model lies, with a manifest beside it."""
+    try:
+        parts = path.resolve().relative_to(models_dir.resolve()).parts
+    except ValueError:
+        return None
+    if len(parts) != 3 or parts[2] != MODEL or not (path.resolve().parent / MANIFEST).exists():
+        return None
+    return parts[0], parts[1]
+
+
+def _appear(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """Write a version's folder beside its place, try it out, and rename it there."""
+    draft = final.parent / f".{final.name}.{uuid4().hex}"
+    draft.mkdir()
+    try:
+        for file, content in files.items():
+            write_durably(draft / file, content)
+        tried = load_bundle(draft / MODEL, expected_sha256=manifest["sha256"])
+        write_durably(draft / MANIFEST, _json({**manifest, "feature_names": tried.feature_names}, MANIFEST))
+        sync_folder(draft)
+        try:
+            os.rename(draft, final)
+        except OSError as error:
+            if not final.is_dir():
+                raise ModelError(f"{final}: cannot be published: {error.strerror}") from error
+            # Somebody else published this version meanwhile; whether it is the same model is for the caller to see.
+        sync_folder(final.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _json(content: Mapping[str, Any], file: str) -> bytes:
+    try:
+        return (json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be written as JSON: {error}") from None
