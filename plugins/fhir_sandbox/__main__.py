@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         faults = Faults.from_json(dict(assignment(Faults, text) for text in options.fault))
         server = SandboxServer(options.db, behaviour=behaviour, faults=faults, host=options.host, port=options.port)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, sqlite3.Error) as error:
         print(f"fhir_sandbox: {error}", file=sys.stderr)
         return 2
     stopped = threading.Event()

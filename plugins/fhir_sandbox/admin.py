@@ -10,7 +10,6 @@ from fhir_sandbox.behaviour import Behaviour
 from fhir_sandbox.faults import Faults
 from fhir_sandbox.state import Sandbox
 
-
 Switches = TypeVar("Switches", Behaviour, Faults)
 
 
@@ -20,12 +19,12 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
 
     @routes.get("/stats")
     def stats() -> Response:
-        return _json({**sandbox.stats.to_json(), "resources": sandbox.store.counts()})
+        return _json(_stats(sandbox))
 
     @routes.post("/stats/reset")
     def reset() -> Response:
         sandbox.stats.reset()
-        return _json({**sandbox.stats.to_json(), "resources": sandbox.store.counts()})
+        return _json(_stats(sandbox))
 
     @routes.get("/behaviour")
     def behaviour() -> Response:
@@ -44,6 +43,11 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
         return _switch(Faults.from_json, lambda switches: setattr(sandbox, "faults", switches))
 
     return routes
+
+
+def _stats(sandbox: Sandbox) -> dict[str, Any]:
+    stored = {"resources": sandbox.store.counts(), "versions": sandbox.store.versions()}
+    return {**sandbox.stats.to_json(), **stored}
 
 
 def _switch(read: Callable[[Mapping[str, Any]], Switches], use: Callable[[Switches], None]) -> Response:

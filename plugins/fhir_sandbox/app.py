@@ -53,6 +53,9 @@ def create_app(
         Its `extensions["fhir_sandbox"]` is the `Sandbox`.
     """
     app = Flask(__name__, static_folder=None)
+    # An address is answered where it is: Werkzeug would redirect `/fhir//Patient` and one of `/fhir` and `/fhir/`.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False  # clients post Bundles to the base URL with and without a slash
     app.url_map.redirect_defaults = False
     sandbox = Sandbox(store, behaviour or Behaviour(), faults or Faults(), clock=clock, sleep=sleep)

@@ -102,8 +102,15 @@ def _tokens(value: object, place: str, parameter: Parameter) -> Iterator[tuple[s
 def _coded(value: dict[str, Any], place: str, parameter: Parameter) -> Iterator[tuple[str, str]]:
     """Take a CodeableConcept, a Coding or an Identifier apart."""
     if "coding" in value:
-        yield from _tokens(value["coding"], place, parameter)
-        return
+        if not isinstance(value["coding"], list) or not all(isinstance(coding, dict) for coding in value["coding"]):
+            raise Refusal(400, "structure", f"{place}.coding must be an array of Codings", expression=place)
+        for coding in value["coding"]:
+            yield from _coding(coding, place, parameter)
+    else:
+        yield from _coding(value, place, parameter)
+
+
+def _coding(value: dict[str, Any], place: str, parameter: Parameter) -> Iterator[tuple[str, str]]:
     system, code = value.get("system", ""), value.get("value" if parameter.name == "identifier" else "code")
     if not isinstance(system, str) or not isinstance(code, str | None):
         raise Refusal(400, "structure", f"{place} has a system or a code that is no string", expression=place)

@@ -34,7 +34,10 @@ def check_and_rewrite(resource: dict[str, Any], known: Mapping[str, str], *, com
     Refusal
         400 if a reference is no FHIR reference, or leads nowhere and `complete` is set.
     """
-    _walk(resource, known, complete)
+    try:
+        _walk(resource, known, complete)
+    except RecursionError as error:
+        raise Refusal(400, "structure", "the resource is nested too deeply") from error
 
 
 def _walk(node: Any, known: Mapping[str, str], complete: bool) -> None:

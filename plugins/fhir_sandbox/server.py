@@ -49,7 +49,11 @@ class SandboxServer:
         self._sandbox: Sandbox = app.extensions["fhir_sandbox"]
         self.stats: Stats = self._sandbox.stats
         self._host = host
-        self._wire = WireServer((host, port), app, self.stats.connection)
+        try:
+            self._wire = WireServer((host, port), app, self.stats.connection)
+        except OSError:
+            self.store.close()
+            raise
         self._thread = threading.Thread(target=self._wire.serve_forever, args=(0.05,), name="fhir-sandbox", daemon=True)
 
     @property
@@ -90,8 +94,11 @@ class SandboxServer:
 
     def stop(self) -> None:
         """Let requests under way finish, then close the server and the store."""
-        self._wire.stop()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._wire.stop()
+            self._thread.join()
+        else:
+            self._wire.server_close()
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -81,6 +81,11 @@ class Reader:
         """Count the resources that exist, by type."""
         return dict(self.rows("SELECT type, count(*) FROM resource GROUP BY type ORDER BY type"))
 
+    def versions(self) -> int:
+        """Count every version ever stored, deletions among them: equal counts mean that nothing was written."""
+        (found,) = self.rows("SELECT (SELECT count(*) FROM resource) + (SELECT count(*) FROM history)")
+        return int(found[0])
+
 
 class Writer(Reader):
     """The one transaction that may write.

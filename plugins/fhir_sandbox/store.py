@@ -81,6 +81,8 @@ class Store:
     ------
     ValueError
         If the file holds another version of the sandbox's tables.
+    sqlite3.Error
+        If the file cannot be opened or is no SQLite file.
     """
 
     def __init__(self, path: Path | None = None, *, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -92,7 +94,11 @@ class Store:
         self._opening = threading.Lock()
         self._writing = threading.Lock()
         self._newest = 0
-        self._prepare()
+        try:
+            self._prepare()
+        except (ValueError, sqlite3.Error):
+            self.close()
+            raise
 
     def _prepare(self) -> None:
         with self._connection() as connection:
@@ -173,6 +179,11 @@ class Store:
         """Count the resources that exist, by type."""
         with self.reading() as reader:
             return reader.counts()
+
+    def versions(self) -> int:
+        """Count every version ever stored."""
+        with self.reading() as reader:
+            return reader.versions()
 
     def close(self) -> None:
         """Close the file; a temporary one is deleted."""

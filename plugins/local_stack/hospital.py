@@ -35,9 +35,12 @@ def ensure_hospital(base_url: str, note: Path, today: datetime, say: Callable[[s
             kept = json.loads(note.read_text())
             return DemoHospital(datetime.fromisoformat(kept["now"]), kept["patients"], already_there=True)
         now = datetime.combine(today.astimezone(UTC).date(), datetime.min.time(), UTC)
+
+        def progress(count: int) -> None:
+            if count // 5000 > (count - 500) // 5000:  # a Bundle holds at most 500
+                say(f"  loading the synthetic hospital: {count} resources")
+
         hospital = Hospital(size=SIZE, seed=SEED, now=now)
-        loaded = seed(
-            client, hospital, named=True, progress=lambda n: say(f"loading the synthetic hospital: {n} resources")
-        )
+        loaded = seed(client, hospital, named=True, progress=progress)
         note.write_text(json.dumps({"now": now.isoformat(), "patients": SIZE + 3, "resources": loaded}))
     return DemoHospital(now, SIZE + 3, already_there=False)

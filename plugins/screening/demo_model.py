@@ -6,6 +6,7 @@ anything. Features come by the road that screening takes, from FHIR resources th
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ def build(schema: Schema, models: Path) -> ModelBundle:
     ModelError
         Where the registry cannot be written.
     """
+    import joblib
     from xgboost import XGBClassifier
 
     from screening.model.registry import publish
@@ -78,9 +80,12 @@ def build(schema: Schema, models: Path) -> ModelBundle:
         depth=SETTINGS["max_depth"], features=", ".join(schema.feature_names), auroc=metrics["auroc"],
         brier=metrics["brier"], threshold=metrics["optimal_threshold"],
     )  # fmt: skip
+    content = io.BytesIO()
+    joblib.dump({"model": model, "metadata": metadata}, content)
     return publish(
-        models, schema.model or schema.name, VERSION, model=model, metadata=metadata, card=card, synthetic=True,
-        created=PRESENT, training_data=f"synthetic hospital, seed {SEED}, {PATIENTS} patients",
+        models, schema.model or schema.name, VERSION, model=content.getvalue(), synthetic=True, created=PRESENT,
+        training_data=f"synthetic hospital, seed {SEED}, {PATIENTS} patients", metrics=metrics, model_card=card,
+        promoted=True,
     )  # fmt: skip
 
 
@@ -91,7 +96,9 @@ def training_matrix(schema: Schema, hospital: Hospital) -> tuple[FeatureMatrix, 
         reader.add(fhir_resources(patient, "loinc"))
         labels[patient.patient_id] = int(patient.septic)
     matrix = featurize(reader.reading(), schema, hospital.now)
-    rows = matrix.rows[(matrix.rows["standing"] == "") & matrix.rows["patient_id"].isin(set(matrix.cells["patient_id"]))]
+    rows = matrix.rows[
+        (matrix.rows["standing"] == "") & matrix.rows["patient_id"].isin(set(matrix.cells["patient_id"]))
+    ]
     kept = FeatureMatrix(rows.reset_index(drop=True), matrix.cells, matrix.basis, matrix.drops)
     return kept, kept.rows["patient_id"].map(labels).to_numpy("int64")
 

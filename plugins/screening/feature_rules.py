@@ -19,6 +19,7 @@ _VALUE_KEYS = ["range", "molar_mass", "assume_unit"]
 
 
 def code_problems(feature: "Feature") -> list[str]:
+    """Say what is wrong with the tutorial's way of naming a code."""
     if (feature.code is None) != (feature.code_system is None):
         return ["code and code_system go together (or give codes: a list of {system, code})"]
     pair = [(feature.code_system, feature.code)]
@@ -74,8 +75,8 @@ def _observation_problems(feature: "Feature") -> tuple[list[str], list[str]]:
         idle += _VALUE_KEYS
         if feature.how != "count":
             problems.append("an Observation feature needs unit")
-    elif KNOWN[feature.unit].dimension not in ("mass concentration", "molar concentration"):
-        idle.append("molar_mass")
+    elif feature.molar_mass and KNOWN[feature.unit].dimension not in ("mass concentration", "molar concentration"):
+        problems.append(f"molar_mass has no effect: {feature.unit} is no concentration")
     if feature.how == "present":
         problems.append("aggregate present is for Condition and medication features")
     return problems, idle

@@ -23,7 +23,8 @@ from screening.observations import Drop, PatientRecord, Reading, patient_table
 from screening.outcome import Outcome, PatientResult
 from screening.queries import queries
 from screening.readers.fhir import FhirReader
-from screening.results import risk_assessment
+from screening.results import checks, risk_assessment
+from screening.results.identity import search_by_identifier
 from screening.results.risk_assessment import AssessmentContext
 from screening.results.summary import Line
 from screening.schema import Schema
@@ -159,7 +160,7 @@ def write(
         if one.outcome is Outcome.SCORED:
             try:
                 resource = risk_assessment.build(one, context)
-                risk_assessment.check(resource)
+                checks.check(resource)
             except ResultError as error:
                 lines[one.patient_id] = _failed(lines[one.patient_id], str(error))
             else:
@@ -168,7 +169,7 @@ def write(
         for patient_id, _ in built:
             lines[patient_id] = replace(lines[patient_id], write="dry_run")
     else:
-        keys = [risk_assessment.search_by_identifier(resource) for _, resource in built]
+        keys = [search_by_identifier(resource) for _, resource in built]
         answers = client.create_each([resource for _, resource in built], keys)
         for (patient_id, resource), answer in zip(built, answers, strict=True):
             lines[patient_id] = _written(client, lines[patient_id], resource, answer, tolerate)
@@ -196,9 +197,9 @@ def _written(client: FhirClient, line: Line, ours: dict[str, Any], answer: Answe
     if answer.error is None and answer.status == 200:
         theirs = answer.resources[0]
         how = "unchanged"
-        if not risk_assessment.same_content(ours, theirs):
+        if not checks.same_content(ours, theirs):
             how = "amended"
-            answer = client.update(risk_assessment.superseded(ours, theirs), if_match=answer.etag or "")
+            answer = client.update(checks.superseded(ours, theirs), if_match=answer.etag or "")
     if answer.error is not None:
         if isinstance(answer.error, TemporaryError) and not tolerate:
             raise answer.error

@@ -116,13 +116,16 @@ class PredictOperator(BatchOperator):
 
     def execute(self, context: Context) -> dict[str, int]:
         """Return how many patients had each outcome."""
-        from screening.model.registry import load_version
-
         from screening import stages
+        from screening.model.registry import load_version
 
         with fatal_fails():
             model = self.batch["model"]
-            bundle = load_version(settings().models, model["name"], model["version"], expected_sha256=model["sha256"])
+            bundle = load_version(settings().models, model["name"], model["version"])
+            if bundle.sha256 != model["sha256"]:
+                raise FatalError(
+                    f"model {model['name']} {model['version']} changed during the run: clear the run from cohort on"
+                )
             return dict(stages.predict(self.folder(context), schema_named(self.schema), bundle))
 
 

@@ -78,9 +78,8 @@ class CohortOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Return the batches: number, label, patient_ids, prediction_time, model, and what the summary needs."""
-        from screening.model.registry import champion
-
         from screening.cohort import members, split
+        from screening.model.registry import champion
         from screening.staging import as_moment
 
         with fatal_fails():
@@ -95,7 +94,12 @@ class CohortOperator(BaseOperator):
         batches = split(found.patient_ids, int(params.get("batch_size") or 100), most_batches())
         moment = at.isoformat() if at else "latest"
         assert at is None or as_moment(moment) == at  # noqa: S101 - the stages must read back the same instant
-        model = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256}
+        model = {
+            "name": bundle.name,
+            "version": bundle.version,
+            "sha256": bundle.sha256,
+            "synthetic": bool(bundle.synthetic),
+        }
         self.log.info("%s patients in %s batches as of %s", len(found.patient_ids), len(batches), moment)
         return [
             {

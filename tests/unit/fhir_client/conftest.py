@@ -3,11 +3,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from tests.unit.fhir_client.stub_server import Stub
+
 from screening.fhir_client.auth import Auth, NoAuth
 from screening.fhir_client.client import FhirClient
 from screening.fhir_client.settings import ClientSettings
-
-from tests.unit.fhir_client.stub_server import Stub
 
 MakeClient = Callable[..., FhirClient]
 

@@ -82,6 +82,60 @@ def searchset(resources: list[dict[str, Any]], next_link: str | None = None, **m
     return {"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries, **more}
 
 
+class _Answerer(BaseHTTPRequestHandler):
+    stub: "Stub"
+    protocol_version = "HTTP/1.1"
+    timeout = 10
+
+    def setup(self) -> None:
+        super().setup()
+        with self.stub._lock:
+            self.stub.connections += 1
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        call = Call(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+        with self.stub._lock:
+            self.stub.calls.append(call)
+        out = self.stub.route(call)
+        if out.delay:
+            self.stub.ended.wait(out.delay)
+        self.write(out)
+
+    def write(self, out: Out) -> None:
+        if out.cut == -1:
+            self.end_connection()
+            return
+        headers = dict(out.headers)
+        if out.length:
+            headers.setdefault("Content-Length", str(len(out.body)))
+        else:
+            headers["Connection"] = "close"
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        sent = out.body if out.cut is None else out.body[: out.cut]
+        self.wfile.write(f"HTTP/1.1 {out.status} X\r\n{head}\r\n".encode("latin-1") + sent)
+        if out.cut is not None or not out.length:
+            self.end_connection()
+
+    def end_connection(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    do_GET = do_POST = do_PUT = answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *args: object) -> None:
+        return
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, *args: object) -> None:
+        return
+
+
 class Stub:
     """The server; `route` decides on the answer of each call, `script` gives the next ones in turn."""
 
@@ -91,60 +145,7 @@ class Stub:
         self.route: Callable[[Call], Out] = lambda call: outcome(500)
         self.ended = threading.Event()
         self._lock = threading.Lock()
-        stub = self
-
-        class Answerer(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 10
-
-            def setup(self) -> None:
-                super().setup()
-                with stub._lock:
-                    stub.connections += 1
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                call = Call(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                with stub._lock:
-                    stub.calls.append(call)
-                out = stub.route(call)
-                if out.delay:
-                    stub.ended.wait(out.delay)
-                self.write(out)
-
-            def write(self, out: Out) -> None:
-                if out.cut == -1:
-                    self.end_connection()
-                    return
-                headers = dict(out.headers)
-                if out.length:
-                    headers.setdefault("Content-Length", str(len(out.body)))
-                else:
-                    headers["Connection"] = "close"
-                head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-                sent = out.body if out.cut is None else out.body[: out.cut]
-                self.wfile.write(f"HTTP/1.1 {out.status} X\r\n{head}\r\n".encode("latin-1") + sent)
-                if out.cut is not None or not out.length:
-                    self.end_connection()
-
-            def end_connection(self) -> None:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            do_GET = do_POST = do_PUT = answer  # noqa: N815 - http.server's names
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-            request_queue_size = 64
-
-            def handle_error(self, *args: object) -> None:
-                return
-
-        self._server = Server(("127.0.0.1", 0), Answerer)
+        self._server = _Server(("127.0.0.1", 0), type("Answerer", (_Answerer,), {"stub": self}))
         self._scheme = "https" if certificate else "http"
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -188,8 +189,14 @@ class FhirStore:
     ----------
     page
         Entries of a page at most, whatever `_count` asks.
-    batch_status
-        For (method, relative URL) of a batch entry the status that it gets instead of its answer; see `refuse`.
+    conditional, honours_condition
+        What `metadata` says of conditional creates, and what is done about them.
+    minimal
+        Writes are answered without a body.
+    batches, direct
+        Give the answer to a batch or to any other request, or None for the usual one.
+    entry_status
+        Gives the status that a batch entry (method, relative URL) gets instead of its answer, or None.
     """
 
     def __init__(self, stub: Stub, resources: list[dict[str, Any]] | None = None) -> None:
@@ -220,8 +227,8 @@ class FhirStore:
             if call.method == "GET" or call.path.endswith("/_search"):
                 status, body = self.get(call.path.removesuffix("/_search"), call.params)
                 return fhir(body, status)
-            status, body, headers = self.create(call.json, call.headers.get("if-none-exist"))
-            return Out(status, orjson.dumps(body) if body else b"", headers)
+            status, made, headers = self.create(call.json, call.headers.get("if-none-exist"))
+            return Out(status, orjson.dumps(made) if made else b"", headers)
 
     def metadata(self) -> dict[str, Any]:
         kind: dict[str, Any] = {"type": "RiskAssessment", "interaction": [{"code": "create"}]}

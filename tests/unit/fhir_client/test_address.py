@@ -1,4 +1,5 @@
 import pytest
+
 from screening.errors import FhirFatalError
 from screening.fhir_client.address import ServerAddress, checked_base_url, is_loopback, path_of
 

@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+
 from screening.errors import FhirFatalError
 from screening.fhir_client.auth import Auth, BasicAuth, BearerAuth, NoAuth
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from screening.fhir_client.bundles import (
     batch_of_creates,
     batch_of_gets,

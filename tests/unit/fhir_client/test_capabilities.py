@@ -2,12 +2,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.unit.fhir_client.conftest import MakeClient
+from tests.unit.fhir_client.stub_server import Out, Stub, fhir, html, outcome, searchset
+
 from screening.errors import FhirFatalError, FhirNotFhir, FhirTemporaryError
 from screening.fhir_client.address import ServerAddress
 from screening.fhir_client.capabilities import Capabilities, capabilities_of
-
-from tests.unit.fhir_client.conftest import MakeClient
-from tests.unit.fhir_client.stub_server import Out, Stub, fhir, html, outcome, searchset
 
 ADDRESS = ServerAddress("https://h/fhir")
 

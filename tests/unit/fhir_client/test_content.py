@@ -2,6 +2,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from screening.fhir_client.content import codes_of_body, dicts, issue_codes, resource_of
 from screening.fhir_client.exchange import Fault
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from screening.errors import FhirFatalError, FhirNotFhir, FhirTemporaryError
-from screening.fhir_client.exchange import Answer
-
 from tests.unit.fhir_client.conftest import MakeClient
 from tests.unit.fhir_client.stub_server import DROP, Call, FhirStore, Out, Stub, fhir, html, outcome
+
+from screening.errors import FhirFatalError, FhirNotFhir, FhirTemporaryError
+from screening.fhir_client.exchange import Answer
 
 SYSTEM = "urn:screening"
 

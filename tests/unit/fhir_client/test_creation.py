@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from screening.errors import FhirFatalError
 from screening.fhir_client.address import ServerAddress
 from screening.fhir_client.creation import Creation, creations, location_of

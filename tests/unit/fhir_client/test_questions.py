@@ -3,6 +3,7 @@ from urllib.parse import parse_qsl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from screening.errors import FhirFatalError
 from screening.fhir_client.address import ServerAddress
 from screening.fhir_client.exchange import Reply

@@ -4,6 +4,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.fhir_client.conftest import MakeClient
+from tests.unit.fhir_client.stub_server import DROP, Call, FhirStore, Out, Stub, fhir, html, outcome, patient, searchset
+
 from screening.errors import (
     FhirFatalError,
     FhirGone,
@@ -12,9 +15,6 @@ from screening.errors import (
     FhirTemporaryError,
 )
 from screening.fhir_client.exchange import Answer
-
-from tests.unit.fhir_client.conftest import MakeClient
-from tests.unit.fhir_client.stub_server import DROP, Call, FhirStore, Out, Stub, fhir, html, outcome, patient, searchset
 
 
 def _observation(owner: str, number: int) -> dict[str, Any]:

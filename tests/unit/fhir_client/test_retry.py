@@ -3,6 +3,7 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from screening.fhir_client.exchange import Fault, Reply, Request
 from screening.fhir_client.retry import RetryPolicy, asked_wait
 from screening.fhir_client.settings import ClientSettings

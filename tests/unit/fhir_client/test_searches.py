@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from screening.errors import FhirFatalError, FhirNotFhir, FhirTemporaryError
-
 from tests.unit.fhir_client.conftest import MakeClient
 from tests.unit.fhir_client.stub_server import FhirStore, Out, Stub, fhir, html, outcome, patient, searchset
+
+from screening.errors import FhirFatalError, FhirNotFhir, FhirTemporaryError
 
 
 def _outcome_entry(severity: str, code: str = "not-supported") -> dict[str, Any]:
@@ -140,9 +140,8 @@ def test_a_forgotten_search_is_temporary_and_nobodys_deletion(stub: Stub, make_c
 
 def test_a_refused_second_page_ends_the_search(stub: Stub, make_client: MakeClient) -> None:
     stub.script(fhir(searchset([patient("a")], "?_offset=10001")), outcome(400, "invalid"))
-    found = []
     with pytest.raises(FhirFatalError, match=r"GET /fhir/Patient \(next page\): 400 \(invalid\)"):
-        found.extend(make_client().search("Patient", []))
+        list(make_client().search("Patient", []))
 
 
 def test_long_searches_are_posted_and_followed_like_others(stub: Stub, make_client: MakeClient) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import certifi
 import pytest
+
 from screening.errors import FhirFatalError
 from screening.fhir_client.settings import ClientSettings
 

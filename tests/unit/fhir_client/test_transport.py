@@ -16,12 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.unit.fhir_client.conftest import MakeClient
+from tests.unit.fhir_client.stub_server import DROP, Out, Stub, fhir, html, outcome, patient, searchset
+
 from screening.errors import FhirFatalError, FhirGone, FhirNotFhir, FhirNotFound, FhirTemporaryError, ScreeningError
 from screening.fhir_client.auth import BearerAuth
 from screening.fhir_client.client import FhirClient
-
-from tests.unit.fhir_client.conftest import MakeClient
-from tests.unit.fhir_client.stub_server import DROP, Out, Stub, fhir, html, outcome, patient, searchset
 
 PATIENT = orjson.dumps(patient("a"))
 MARKED = [("name", "MARKER")]
@@ -307,13 +307,10 @@ def test_neither_messages_nor_chains_nor_logs_carry_a_query_or_a_servers_words(
     caplog.set_level(logging.DEBUG)
     stub.script(out)
     client = make_client(BearerAuth("MARKER-token"), read_timeout=0.2, attempts=2)
-    said = ""
-    try:
+    with pytest.raises(ScreeningError) as caught:
         list(client.search("Patient", MARKED))
-    except ScreeningError as error:
-        said = _everything_said(error)
-        assert error.__context__ is None
-    assert "MARKER" not in said
+    assert caught.value.__context__ is None
+    assert "MARKER" not in _everything_said(caught.value)
     assert all("MARKER" not in record.getMessage() + (record.exc_text or "") for record in caplog.records)
     assert "MARKER" not in repr(client)
     assert stub.calls[0].params["name"] == "MARKER"

@@ -1,10 +1,10 @@
 from typing import Any
 
 import pytest
-from screening.errors import FhirFatalError, FhirNotFound, FhirTemporaryError
-
 from tests.unit.fhir_client.conftest import MakeClient
 from tests.unit.fhir_client.stub_server import DROP, Out, Stub, fhir, outcome
+
+from screening.errors import FhirFatalError, FhirNotFound, FhirTemporaryError
 
 OURS: dict[str, Any] = {"resourceType": "RiskAssessment", "id": "r1", "status": "amended", "meta": {"versionId": "1"}}
 STORED = {**OURS, "meta": {"versionId": "2"}}

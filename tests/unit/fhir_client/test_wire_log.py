@@ -2,6 +2,7 @@ import logging
 import threading
 
 import pytest
+
 from screening.fhir_client.wire_log import no_urls_logged
 
 NAMES = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")

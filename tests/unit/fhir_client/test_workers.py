@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+
 from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client.workers import Breaker, Workers
 
