@@ -8,16 +8,12 @@ from pathlib import Path
 
 import psutil
 
-MARK = "SCREENING_STACK"
-"""An environment variable by which every process of one stack is found, whatever group it has moved to."""
-
 
 class Processes:
     """Starts processes with a log file each and stops them all."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self.mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -25,7 +21,7 @@ class Processes:
         """Start a process; what it prints goes to `<logs>/<name>.log`."""
         with (self.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                command, env=environment | {MARK: self.mark}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self._started.append((name, process))
@@ -38,7 +34,11 @@ class Processes:
                 raise RuntimeError(f"{name} ended with {process.returncode}; its log ends:\n" + "\n".join(tail))
 
     def stop(self, patience: float = 20.0) -> None:
-        """Ask all to end, the last started first, and kill what has not ended in time."""
+        """Ask all to end, the last started first, and kill what has not ended in time.
+
+        A worker that its scheduler has lost (it is then a child of process 1) is still of the session that was made for
+        the scheduler: by that it is found. Its environment would not do, since a process title overwrites it.
+        """
         for _, process in reversed(self._started):
             _signal(process.pid, signal.SIGTERM)
         end = time.monotonic() + patience
@@ -48,21 +48,23 @@ class Processes:
             except subprocess.TimeoutExpired:
                 _signal(process.pid, signal.SIGKILL)
                 process.wait()
-        for left in self.left():
+        sessions = {process.pid for _, process in self._started}
+        for left in of_sessions(sessions):
             left.kill()
-        psutil.wait_procs(self.left(), timeout=5)
+        psutil.wait_procs(of_sessions(sessions), timeout=5)
         self._started.clear()
 
-    def left(self) -> list[psutil.Process]:
-        """Return the processes of this stack that are still there."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                continue
-        return found
+
+def of_sessions(sessions: set[int]) -> list[psutil.Process]:
+    """Return the living processes of these sessions."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

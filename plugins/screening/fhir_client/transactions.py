@@ -1,5 +1,7 @@
 """Send a Bundle of writes that somebody else has composed, and look at the fate of every entry."""
 
+from dataclasses import replace
+
 import orjson
 
 from screening.errors import FhirFatalError, FhirNotFhir
@@ -29,7 +31,7 @@ def transact(transport: Transport, bundle: Resource) -> list[Answer]:
     replies = replies_of_batch(reply, len(entries))
     if replies is None:
         raise FhirNotFhir(f"{request.name}: the answer is no response Bundle with one entry for each of ours")
-    return [_answer(request, one) for one in replies]
+    return [_answer(transport, request, one) for one in replies]
 
 
 def _repeatable(entry: Resource) -> bool:
@@ -37,8 +39,9 @@ def _repeatable(entry: Resource) -> bool:
     return request["method"] in _REPEATABLE or (request["method"] == "POST" and bool(request.get("ifNoneExist")))
 
 
-def _answer(request: Request, reply: Reply) -> Answer:
+def _answer(transport: Transport, request: Request, reply: Reply) -> Answer:
     if reply.ok:
         return Answer(reply.status or 0, [reply.resource] if reply.resource else [], etag=etag_of(reply))
-    error = FhirFatalError(f"{request.name}: an entry was refused with {reply.summary}", status=reply.status)
-    return Answer(reply.status or 0, error=error)
+    if reply.status is None:
+        return Answer(0, error=FhirFatalError(f"{request.name}: the answer tells no status for an entry"))
+    return Answer(reply.status, error=transport.error(replace(request, label=f"entry of {request.label}"), reply))

@@ -11,7 +11,6 @@ Rollback is `promote` of an older version.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from screening.model.layout import (
     METRICS,
     MODEL,
     POINTER,
+    model_folder,
     read_manifest,
     read_pointer,
     segment,
@@ -51,8 +51,8 @@ def champion(models_dir: Path, name: str) -> ModelBundle:
     manifest = read_manifest(folder, name, version)
     if manifest["sha256"] != sha256:
         raise ModelError(
-            f"{folder}: champion.json has sha256 {sha256[:12]}…, the manifest of version {version} {manifest['sha256'][:12]}…: "
-            "one of them was changed by hand. Promote the version anew if its files can be trusted"
+            f"{folder}: champion.json has sha256 {sha256[:12]}…, the version's manifest {manifest['sha256'][:12]}…: one of them "
+            "was changed by hand. Promote the version anew if its files can be trusted"
         )
     return _load(folder, manifest)
 
@@ -151,6 +151,7 @@ def publish(
         "versions": installed(),
     }
     home.mkdir(parents=True, exist_ok=True)
+    model_folder(models_dir, name)
     if not final.exists():
         files = {MODEL: model, METRICS: _json(metrics, METRICS), CARD: model_card.encode()}
         _appear(final, files, manifest)
@@ -177,7 +178,7 @@ def promote(models_dir: Path, name: str, version: str) -> None:
     draft = home / f".{POINTER}.{uuid4().hex}"
     try:
         write_durably(draft, _json({"version": version, "sha256": bundle.sha256}, POINTER))
-        os.replace(draft, home / POINTER)
+        draft.replace(home / POINTER)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(home)
@@ -218,7 +219,7 @@ def _appear(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]
         write_durably(draft / MANIFEST, _json({**manifest, "feature_names": tried.feature_names}, MANIFEST))
         sync_folder(draft)
         try:
-            os.rename(draft, final)
+            draft.rename(final)
         except OSError as error:
             if not final.is_dir():
                 raise ModelError(f"{final}: cannot be published: {error.strerror}") from error

@@ -40,6 +40,7 @@ def test_a_byte_order_mark_and_white_space_do_no_harm() -> None:
         b'{"resourceType":1}',
         b'{"resourceType":"Patient",}',
         b'{"resourceType":"Patient"}}',
+        b'{"resourceType":"Patient"}\xc3',
         b'{"resourceType":"\xff"}',
         b'{"x":NaN,"resourceType":"Patient"}',
     ],

@@ -37,6 +37,12 @@ def test_the_next_link_goes_out_as_the_server_wrote_it(stub: Stub, make_client: 
     assert stub.targets()[1] == link.replace("%2f", "%2F").replace("%7e", "%7E").replace("|", "%7C")
 
 
+def test_a_next_link_that_is_no_proper_url_is_escaped(stub: Stub, make_client: MakeClient) -> None:
+    stub.script(fhir(searchset([patient("a")], "?date=ge2020 x&name=ä")), fhir(searchset([patient("b")])))
+    assert len(list(make_client().search("Patient", []))) == 2
+    assert stub.targets()[1] == "/fhir/Patient?date=ge2020%20x&name=%C3%A4"
+
+
 def test_count_is_the_page_size_unless_given(stub: Stub, make_client: MakeClient) -> None:
     stub.script(fhir(searchset([])))
     client = make_client(page_size=17)

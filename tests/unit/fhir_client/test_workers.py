@@ -44,6 +44,25 @@ def test_an_exception_ends_the_call_and_what_has_not_begun_is_not_begun() -> Non
     workers.close()
 
 
+def test_an_interrupt_keeps_what_has_not_begun_from_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = Workers(1)
+    hold, begun = threading.Event(), []
+
+    def task(item: int) -> None:
+        begun.append(item)
+        hold.wait(5)
+
+    def interrupted(futures: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("screening.fhir_client.workers.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workers.each(task, range(100))
+    hold.set()
+    workers.close()
+    assert len(begun) <= 1
+
+
 def test_ten_temporary_errors_in_a_row_break_the_call() -> None:
     breaker, busy = Breaker(), FhirTemporaryError("busy")
     for _ in range(9):
