@@ -99,9 +99,9 @@ def observation(
     return _with(resource, more)
 
 
-def quantity(value: Any, unit: str | None = "/min", **more: Any) -> Resource:
-    """Make a Quantity with a UCUM unit, or with none."""
-    return _with({"value": value, "system": UCUM if unit else None, "code": unit}, more)
+def quantity(value: Any, code: str | None = "/min", **more: Any) -> Resource:
+    """Make a Quantity with a UCUM code, or with none."""
+    return _with({"value": value, "system": UCUM if code else None, "code": code}, more)
 
 
 def chart(who: str = "p", values: dict[str, float] | None = None, **more: Any) -> list[Resource]:

@@ -33,7 +33,7 @@ def vread(reader: Reader, route: Route) -> Answer:
     Refusal
         404 if there is no such version, 410 if this version is the deletion.
     """
-    for version in reader.versions(route.type, route.id):
+    for version in reader.versions_of(route.type, route.id):
         if str(version.version) == route.version:
             return _shown(version)
     raise Refusal(404, "not-found", f"{route.type}/{route.id} has no such version")
@@ -47,7 +47,7 @@ def history(reader: Reader, route: Route, context: Context) -> Answer:
     Refusal
         404 if there never was such a resource.
     """
-    versions = reader.versions(route.type, route.id)
+    versions = reader.versions_of(route.type, route.id)
     if not versions:
         raise Refusal(404, "not-found", f"{route.type}/{route.id} is not known")
     link = [{"relation": "self", "url": f"{context.root}/{route.type}/{route.id}/_history"}]

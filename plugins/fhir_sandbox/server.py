@@ -27,6 +27,13 @@ class SandboxServer:
     port
         0 is any free one.
 
+    Raises
+    ------
+    ValueError
+        If the port is none, or the file is of another version of the sandbox.
+    OSError
+        If it cannot listen there.
+
     Attributes
     ----------
     store
@@ -44,6 +51,8 @@ class SandboxServer:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError("port must be from 0 to 65535")
         self.store = Store(db)
         app = create_app(self.store, behaviour, faults)
         self._sandbox: Sandbox = app.extensions["fhir_sandbox"]

@@ -65,7 +65,7 @@ class Reader:
         )
         return Stored(*found[0]) if found else None
 
-    def versions(self, resource_type: str, resource_id: str) -> list[Stored]:
+    def versions_of(self, resource_type: str, resource_id: str) -> list[Stored]:
         """Give all versions, the newest first."""
         key = (resource_type, resource_id)
         found = self.rows(

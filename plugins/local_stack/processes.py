@@ -14,7 +14,7 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.started: list[tuple[str, subprocess.Popen[bytes]]] = []
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -24,11 +24,11 @@ class Processes:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        self._started.append((name, process))
+        self.started.append((name, process))
 
     def check(self) -> None:
         """Raise where one of them has ended by itself."""
-        for name, process in self._started:
+        for name, process in self.started:
             if process.poll() is not None:
                 tail = (self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-15:]
                 raise RuntimeError(f"{name} ended with {process.returncode}; its log ends:\n" + "\n".join(tail))
@@ -39,20 +39,20 @@ class Processes:
         A worker that its scheduler has lost (it is then a child of process 1) is still of the session that was made for
         the scheduler: by that it is found. Its environment would not do, since a process title overwrites it.
         """
-        for _, process in reversed(self._started):
+        for _, process in reversed(self.started):
             _signal(process.pid, signal.SIGTERM)
         end = time.monotonic() + patience
-        for _, process in reversed(self._started):
+        for _, process in reversed(self.started):
             try:
                 process.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _signal(process.pid, signal.SIGKILL)
                 process.wait()
-        sessions = {process.pid for _, process in self._started}
+        sessions = {process.pid for _, process in self.started}
         for left in of_sessions(sessions):
             left.kill()
         psutil.wait_procs(of_sessions(sessions), timeout=5)
-        self._started.clear()
+        self.started.clear()
 
 
 def of_sessions(sessions: set[int]) -> list[psutil.Process]:

@@ -32,8 +32,8 @@ def schema_check(chosen: Namespace) -> int:
     matrix = compute(read(contents(chosen.against), schema), schema, "latest")
     patients = len(matrix.rows)
     reasons: dict[str, Counter[str]] = {name: Counter() for name in ("", *schema.features)}
-    for (_, feature, reason), count in matrix.drops.items():
-        reasons.setdefault(feature, Counter())[reason] += count
+    for (_, name, reason), count in matrix.drops.items():
+        reasons.setdefault(name, Counter())[reason] += count
     _say(f"{patients} patients, each as of the newest value that counts")
     uncovered = 0
     for feature in schema.features.values():

@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from screening import staging
-from screening.errors import ResultError, TemporaryError
+from screening.errors import FhirFatalError, ResultError, TemporaryError
 from screening.features import PredictionTime
 from screening.features import featurize as compute
 from screening.fhir_client.client import FhirClient
@@ -102,6 +102,8 @@ def _problem(patient_id: str, answers: list[Answer], tolerate: bool) -> str | No
 
 
 def _reason(answer: Answer) -> str:
+    if isinstance(answer.error, ResultError):
+        return str(answer.error)
     kind = "kept failing" if isinstance(answer.error, TemporaryError) else "was refused"
     return f"a request {kind}{f' with HTTP {answer.status}' if answer.status else ''}"
 
@@ -199,10 +201,26 @@ def _written(client: FhirClient, line: Line, ours: dict[str, Any], answer: Answe
         how = "unchanged"
         if not checks.same_content(ours, theirs):
             how = "amended"
-            answer = client.update(checks.superseded(ours, theirs), if_match=answer.etag or "")
+            answer = _amend(client, ours, answer)
     if answer.error is not None:
         if isinstance(answer.error, TemporaryError) and not tolerate:
             raise answer.error
         log.warning("RiskAssessment of Patient/%s was not written: HTTP %s", line.patient_id, answer.status)
         return _failed(line, f"RiskAssessment not written: {_reason(answer)}")
     return replace(line, resource=answer.location or f"RiskAssessment/{answer.resources[0]['id']}", write=how)
+
+
+def _amend(client: FhirClient, ours: dict[str, Any], found: Answer) -> Answer:
+    """Put the changed content in place of the version that was found.
+
+    Not where theirs was retracted, nor where the server tells no version: then the patient is failed, with that reason.
+    """
+    try:
+        resource = checks.superseded(ours, found.resources[0])
+    except ResultError as error:
+        return Answer(found.status, error=error)
+    version = found.etag or found.resources[0].get("meta", {}).get("versionId")
+    if not version:
+        error = FhirFatalError("the server tells no version of its RiskAssessment: it cannot be amended safely")
+        return Answer(found.status, error=error)
+    return client.update(resource, if_match=version)

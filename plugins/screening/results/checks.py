@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from screening.errors import ResultError
@@ -15,13 +17,18 @@ from screening.results.identity import IDENTIFIER_SYSTEM
 
 STATUSES = ("registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown")
 """Required binding: https://hl7.org/fhir/R4/valueset-observation-status.html"""
-LEVELS = ("low", "moderate", "high")
+LEVELS = ("negligible", "low", "moderate", "high")
+"""https://hl7.org/fhir/R4/codesystem-risk-probability.html without `certain`, which no model is."""
+RISK_SYSTEM = "http://terminology.hl7.org/CodeSystem/risk-probability"
+RETRACTED = ("entered-in-error", "cancelled")
+LEFT_OUT = ("id", "meta", "text", "status")
+UNORDERED = ("basis", "identifier", "coding")
+PERFORMERS = ("Practitioner", "PractitionerRole", "Device")
 _ID = r"[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 _SUBJECT = re.compile(r"Patient/[A-Za-z0-9\-.]{1,64}")
 _BASIS = re.compile(rf"(?:Observation|Patient|Condition|Encounter|MedicationRequest|MedicationAdministration)/{_ID}")
-_ENCOUNTER = re.compile(r"(?:https?://\S+/)?Encounter/" + _ID)
+ENCOUNTER = re.compile(r"(?:https?://\S+/)?Encounter/" + _ID)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
-_LEAVE = ("id", "meta", "text", "status")
 
 
 def check(resource: dict[str, Any]) -> None:
@@ -40,23 +47,24 @@ def check(resource: dict[str, Any]) -> None:
 
 
 def _rules(resource: dict[str, Any]) -> list[tuple[str, bool]]:
-    own = [item for item in _list(resource.get("identifier")) if item.get("system") == IDENTIFIER_SYSTEM]
     predictions = _list(resource.get("prediction"))
     basis = resource.get("basis", [])
     encounter = resource.get("encounter")
     return [
         ("status", resource.get("status") in STATUSES),
-        ("identifier", len(own) == 1 and bool(own[0].get("value"))),
+        ("identifier", bool(own_identifier(resource))),
         ("subject", _matches(_SUBJECT, resource.get("subject"))),
-        ("encounter", encounter is None or _matches(_ENCOUNTER, encounter)),
+        ("encounter", encounter is None or _matches(ENCOUNTER, encounter)),
         ("occurrenceDateTime", _is_moment(resource.get("occurrenceDateTime")) and "occurrencePeriod" not in resource),
         ("basis", isinstance(basis, list) and all(_matches(_BASIS, item) for item in basis)),
+        ("basis: a Patient that is not the subject", not _strangers(_list(basis), _subject(resource))),
+        ("performer", "performer" not in resource or _is_performer(resource["performer"])),
         ("method", bool(_coded(resource.get("method")))),
         ("prediction", len(predictions) == 1 and isinstance(resource.get("prediction"), list)),
         ("prediction.probability", all(_is_probability(item) for item in predictions)),
-        ("prediction.qualitativeRisk", all(_coded(item.get("qualitativeRisk")) in LEVELS for item in predictions)),
+        ("prediction.qualitativeRisk", all(_is_level(item.get("qualitativeRisk")) for item in predictions)),
         ("prediction.outcome", all(_coded(item.get("outcome")) for item in predictions)),
-        ("an empty array, object or text", not _has_empty(resource)),
+        ("an empty array, object or text, or NaN", not _has_empty(resource)),
     ]
 
 
@@ -74,13 +82,36 @@ def _structure(resource: dict[str, Any]) -> list[str]:
 
 def _is_probability(prediction: dict[str, Any]) -> bool:
     value = prediction.get("probabilityDecimal")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0 <= value <= 1 and "probabilityRange" not in prediction
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value <= 1 and "probabilityRange" not in prediction
+
+
+def _is_level(concept: Any) -> bool:
+    return _coded(concept) in LEVELS and concept["coding"][0]["system"] == RISK_SYSTEM
+
+
+def _is_performer(found: Any) -> bool:
+    """Tell whether a performer is a Device (or a clinician) that is named by an identifier or by a reference of its type."""
+    if not isinstance(found, dict) or found.get("type") not in PERFORMERS:
+        return False
+    text = found.get("reference")
+    if text is None:
+        return isinstance(found.get("identifier"), dict)
+    return isinstance(text, str) and re.fullmatch(rf"{found['type']}/{_ID}", text) is not None
+
+
+def _subject(resource: dict[str, Any]) -> Any:
+    found = resource.get("subject")
+    return found.get("reference") if isinstance(found, dict) else None
+
+
+def _strangers(basis: list[dict[str, Any]], own: Any) -> bool:
+    texts = [str(item.get("reference")).partition("/_history/")[0] for item in basis]
+    return any(text.startswith("Patient/") and text != own for text in texts)
 
 
 def _is_moment(value: Any) -> bool:
-    from datetime import datetime
-
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
         return False
     try:
@@ -110,36 +141,64 @@ def _has_empty(node: Any) -> bool:
         return not node or any(_has_empty(item) for item in node.values())
     if isinstance(node, list):
         return not node or any(_has_empty(item) for item in node)
-    return node is None or node == ""
+    if isinstance(node, str):
+        return not node.strip()
+    return node is None or (isinstance(node, float) and not math.isfinite(node))
 
 
 def same_content(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Tell whether the server's copy says the same.
+    """Tell whether the server's copy says the same as the resource that we would write.
 
-    Left out of account: id, meta, narrative, the status where theirs is `amended`, the order of members and of `basis`, and
-    the form of decimals (0.85 and 0.8500).
+    Left out of account: id, meta, narrative; the status where theirs is `amended`; the order of members, of `basis`,
+    `identifier` and `coding`; the form of decimals (0.85 and 0.8500) and of the time's zone; and the versions of `basis`
+    where theirs has none at all (HAPI strips them unless it is told not to).
     """
-    status = ours.get("status") == theirs.get("status") or theirs.get("status") == "amended"
-    return status and _plain(ours) == _plain(theirs)
-
-
-def _plain(resource: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: _numbers(value) for name, value in resource.items() if name not in _LEAVE}
-    if isinstance(kept.get("basis"), list):
-        kept["basis"] = sorted(kept["basis"], key=str)
-    return kept
-
-
-def _numbers(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {name: _numbers(value) for name, value in node.items()}
-    if isinstance(node, list):
-        return [_numbers(item) for item in node]
-    if isinstance(node, int | float) and not isinstance(node, bool):
-        return float(node)
-    return node
+    if theirs.get("status") not in (ours.get("status"), "amended"):
+        return False
+    if "basis" in ours and not any("/_history/" in str(item) for item in _list(theirs.get("basis"))):
+        ours = {**ours, "basis": [_unversioned(item) for item in _list(ours["basis"])]}
+    return bool(_plain(ours) == _plain(theirs))
 
 
 def superseded(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Return the resource to PUT where the content under one identifier changed: ours, amended, under their id (RA-23)."""
-    return {**ours, "id": theirs["id"], "status": "amended"}
+    """Return the resource to PUT where the content under one identifier changed: ours, amended, under their id (RA-23).
+
+    Raises
+    ------
+    ResultError
+        Theirs was retracted, which a repeated run must not undo; or it has no id, or is not what ours would supersede.
+    """
+    identity = theirs.get("id")
+    if not isinstance(identity, str) or not identity:
+        raise ResultError("the server's RiskAssessment has no id: it cannot be amended")
+    if theirs.get("status") in RETRACTED:
+        raise ResultError(f"RiskAssessment/{identity} was retracted ({theirs['status']}) and stays so")
+    if own_identifier(theirs) != own_identifier(ours) or _subject(theirs) != _subject(ours):
+        raise ResultError(f"RiskAssessment/{identity} has another identifier or subject: it is not ours to amend")
+    return {**ours, "id": identity, "status": "amended"}
+
+
+def own_identifier(resource: dict[str, Any]) -> str | None:
+    """Return the value of the identifier under our system; None where there is none, or more than one."""
+    own = [item for item in _list(resource.get("identifier")) if item.get("system") == IDENTIFIER_SYSTEM]
+    value = own[0].get("value") if len(own) == 1 else None
+    return value if isinstance(value, str) else None
+
+
+def _plain(node: Any, name: str = "") -> Any:
+    """Return a form in which equal content is equal."""
+    if isinstance(node, dict):
+        leave = LEFT_OUT if node.get("resourceType") else ()
+        return {key: _plain(value, key) for key, value in node.items() if key not in leave}
+    if isinstance(node, list):
+        items = [_plain(item) for item in node]
+        return sorted(items, key=repr) if name in UNORDERED else items
+    if isinstance(node, int | float | Decimal) and not isinstance(node, bool):
+        return float(node)
+    if name == "occurrenceDateTime" and _is_moment(node):
+        return datetime.fromisoformat(node).astimezone(UTC)
+    return node
+
+
+def _unversioned(item: dict[str, Any]) -> dict[str, Any]:
+    return {**item, "reference": str(item.get("reference")).partition("/_history/")[0]}

@@ -9,6 +9,7 @@ from screening.errors import ResultError
 
 IDENTIFIER_SYSTEM = "urn:airflow-risk-screening:risk-assessment"
 MODEL_SYSTEM = "urn:airflow-risk-screening:model"
+SCHEMA_SYSTEM = "urn:airflow-risk-screening:schema"
 _NAMESPACE = UUID("6f1f7a3e-9a3c-5d0b-8f57-2c1d3b9a4e10")
 
 

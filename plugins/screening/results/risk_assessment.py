@@ -11,11 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Self
 
 from screening.errors import ResultError
 from screening.outcome import Input, Outcome, PatientResult, RiskLevel
-from screening.results.identity import IDENTIFIER_SYSTEM, MODEL_SYSTEM, identifier
+from screening.results.checks import ENCOUNTER, RISK_SYSTEM
+from screening.results.identity import IDENTIFIER_SYSTEM, MODEL_SYSTEM, SCHEMA_SYSTEM, identifier
 from screening.schema import Coding, Schema
 
 AI_ASSERTED = {
@@ -23,7 +25,6 @@ AI_ASSERTED = {
     "code": "AIAST",
     "display": "Artificial Intelligence asserted",
 }
-RISK_SYSTEM = "http://terminology.hl7.org/CodeSystem/risk-probability"
 RISK_DISPLAY = {
     RiskLevel.LOW: "Low likelihood",
     RiskLevel.MODERATE: "Moderate likelihood",
@@ -31,7 +32,10 @@ RISK_DISPLAY = {
 }
 LIMITS = "Output of a screening model, not a diagnosis. Research software, not a medical device."
 SYNTHETIC = "The model was trained on synthetic patients and must not be used for real ones."
+UNKNOWN = "Whether the model was trained on real patients is not known."
+PRELIMINARY = "Preliminary: part of the model's inputs was not observed."
 STRONGEST = 3
+DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,12 @@ class AssessmentContext:
     model_name, model_version, model_sha256
         RA-04: both version and hash are written.
     synthetic
-        Whether the model was trained on invented patients; the note then says so.
+        Whether the model was trained on invented patients; the note then says so. None where that is not known, which the
+        note says too.
+    mitigation
+        Suggested action, as text; None writes none.
+    model_card_url
+        Where the model card can be read; None writes none.
     """
 
     schema_name: str
@@ -54,7 +63,9 @@ class AssessmentContext:
     model_name: str
     model_version: str
     model_sha256: str
-    synthetic: bool
+    synthetic: bool | None
+    mitigation: str | None = None
+    model_card_url: str | None = None
 
     @classmethod
     def of(cls, schema: Schema, model: Mapping[str, Any]) -> Self:
@@ -84,28 +95,36 @@ def build(result: PatientResult, context: AssessmentContext) -> dict[str, Any]:
     Raises
     ------
     ResultError
-        For a result that is not scored.
+        For a result that is not scored, or whose probability is not the rounded one that its level was taken from.
     """
     if result.outcome is not Outcome.SCORED or result.probability is None or result.risk_level is None:
         raise ResultError(f"Patient/{result.patient_id} was not scored: there is no RiskAssessment to write")
     if result.prediction_time is None:
         raise ResultError(f"Patient/{result.patient_id} was scored without a prediction time")
+    if result.probability != round(result.probability, DECIMALS):
+        raise ResultError(
+            f"Patient/{result.patient_id} has a probability of more than {DECIMALS} decimals: a defect of ours"
+        )
     resource: dict[str, Any] = {
         "resourceType": "RiskAssessment",
         "meta": {"security": [AI_ASSERTED]},
         "identifier": [{"system": IDENTIFIER_SYSTEM, "value": _identifier(result, result.prediction_time, context)}],
         "status": "preliminary" if result.imputed else "final",
         "method": _method(context),
+        "code": _screen(context),
         "subject": {"reference": f"Patient/{result.patient_id}"},
         "occurrenceDateTime": result.prediction_time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "performer": _performer(context),
         "prediction": [_prediction(result, result.probability, result.risk_level, context)],
-        "note": [{"text": f"{LIMITS} {SYNTHETIC}" if context.synthetic else LIMITS}],
+        "note": [{"text": _note(result, context)}],
     }
-    if result.encounter:
+    # A reference of another form (a Bundle's urn:uuid, a contained "#e1") would dangle in a resource of its own.
+    if result.encounter and ENCOUNTER.fullmatch(result.encounter):
         resource["encounter"] = {"reference": result.encounter}
+    if context.mitigation:
+        resource["mitigation"] = context.mitigation
     if result.basis:
-        resource["basis"] = [{"reference": reference} for reference in sorted(result.basis)]
+        resource["basis"] = [{"reference": reference} for reference in sorted(set(result.basis))]
     return resource
 
 
@@ -123,6 +142,22 @@ def _identifier(result: PatientResult, at: datetime, context: AssessmentContext)
 def _method(context: AssessmentContext) -> dict[str, Any]:
     coding = {"system": MODEL_SYSTEM, "version": context.model_version, "code": context.model_name}
     return {"coding": [coding], "text": f"{context.model_name} v{context.model_version} sha256:{context.model_sha256}"}
+
+
+def _screen(context: AssessmentContext) -> dict[str, Any]:
+    coding = {"system": SCHEMA_SYSTEM, "version": context.schema_version, "code": context.schema_name}
+    return {"coding": [coding], "text": f"{context.schema_name} screen {context.schema_version}"}
+
+
+def _note(result: PatientResult, context: AssessmentContext) -> str:
+    parts = [LIMITS]
+    if context.synthetic is not False:
+        parts.append(SYNTHETIC if context.synthetic else UNKNOWN)
+    if result.imputed:
+        parts.append(PRELIMINARY)
+    if context.model_card_url:
+        parts.append(f"Model card: {context.model_card_url}")
+    return " ".join(parts)
 
 
 def _performer(context: AssessmentContext) -> dict[str, Any]:
@@ -182,7 +217,8 @@ def _words(item: Input) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "missing" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+    # Six digits, never an exponent: 0.004 is no 0, and 28500 is no 2.85e+04.
+    return "missing" if value is None else f"{Decimal(f'{value:.6g}'):f}"
 
 
 def _names(result: PatientResult, features: tuple[str, ...]) -> list[str]:

@@ -72,6 +72,7 @@ def test_entries_become_replies_with_the_quota_headers_of_the_whole() -> None:
         _response(),
         _response({}, {}),
         _response("text"),
+        _response({}, "text"),
         _response({}, kind="searchset"),
         Reply(200, {}, PATIENT),
         Reply(200, {}, {"resourceType": "Bundle", "type": "batch-response"}),

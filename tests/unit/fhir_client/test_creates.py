@@ -71,8 +71,10 @@ def test_nothing_to_create_asks_nothing(stub: Stub, make_client: MakeClient) -> 
 
 def test_the_same_condition_twice_is_written_once(stub: Stub, make_client: MakeClient) -> None:
     store = FhirStore(stub)
-    answers = make_client().create_each([_risk(0), _risk(1), _risk(0)], [_condition(0), _condition(1), _condition(0)])
+    wanted = [{**_risk(0), "status": "final"}, _risk(1), {**_risk(0), "status": "amended"}]
+    answers = make_client().create_each(wanted, [_condition(0), _condition(1), _condition(0)])
     assert _values(store) == ["v0", "v1"]
+    assert answers[0].resources[0]["status"] == "final"
     assert answers[0] == answers[2]
     assert [answer.resources[0]["identifier"][0]["value"] for answer in answers] == ["v0", "v1", "v0"]
 
@@ -169,6 +171,14 @@ def test_busy_entries_are_posted_again_with_their_condition(
     _all_there(make_client().create_each(*_pairs(3)), store, 3)
     assert slept == [0.5]
     assert [call.headers["if-none-exist"] for call in _posts(stub)] == [_condition(0)]
+
+
+def test_entries_without_a_status_are_posted_singly(stub: Stub, make_client: MakeClient) -> None:
+    store = FhirStore(stub)
+    silent = {"resourceType": "Bundle", "type": "batch-response", "entry": [{"response": {}}] * 2}
+    store.batches = lambda call: fhir(silent)
+    _all_there(make_client().create_each(*_pairs(2)), store, 2)
+    assert sorted(call.headers["if-none-exist"] for call in _posts(stub)) == [_condition(0), _condition(1)]
 
 
 @pytest.mark.parametrize("told", [202, 204, 299])
@@ -326,11 +336,12 @@ def test_several_found_by_the_search_are_a_412_too(stub: Stub, make_client: Make
     assert _posts(stub) == []
 
 
-def test_a_search_that_ignores_the_identifier_writes_nothing(stub: Stub, make_client: MakeClient) -> None:
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_search_that_ignores_the_identifier_writes_nothing(stub: Stub, make_client: MakeClient, others: int) -> None:
     store = FhirStore(stub, [{**_risk(7), "id": "x"}])
     store.conditional = False
     everything = {"resource": {**_risk(7), "id": "x"}}
-    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [everything]}
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [everything] * others}
     store.direct = lambda call: fhir(bundle) if call.method == "GET" else None
     [answer] = make_client().create_each(*_pairs(1))
     assert "nothing can be written there exactly once" in str(answer.error)

@@ -57,6 +57,7 @@ def test_cookies_are_not_kept(stub: Stub, make_client: MakeClient) -> None:
     client.read("Patient", "a")
     client.read("Patient", "a")
     assert "cookie" not in stub.calls[1].headers
+    assert len(client._transport._session.cookies) == 0
 
 
 def test_compressed_answers_are_read(stub: Stub, make_client: MakeClient) -> None:

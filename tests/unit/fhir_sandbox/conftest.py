@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+from werkzeug.test import TestResponse
+
 from fhir_sandbox.app import create_app
 from fhir_sandbox.behaviour import Behaviour
 from fhir_sandbox.faults import Faults
 from fhir_sandbox.state import Sandbox
 from fhir_sandbox.store import Store
-from werkzeug.test import TestResponse
 
 LOINC = "http://loinc.org"
 

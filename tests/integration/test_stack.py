@@ -1,0 +1,135 @@
+"""A real Airflow: API server, scheduler, LocalExecutor; one scheduled, one manual and one backfill run through REST."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from local_stack.environment import Ports
+from local_stack.processes import of_sessions
+from local_stack.stack import LocalStack
+from screening.fhir_client.client import FhirClient
+from screening.fhir_client.settings import ClientSettings
+from screening.seeding import seed
+from screening.synthetic import Hospital
+
+DAG_ID = "screening_sepsis"
+pytestmark = pytest.mark.stack
+
+
+def last_tick() -> datetime:
+    """The end of the last whole data interval of `0 2 * * *`."""
+    now = datetime.now(UTC)
+    today = now.replace(hour=2, minute=0, second=0, microsecond=0)
+    return today if today <= now else today - timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def tick() -> datetime:
+    """When the scheduled run screens as of; the hospital's present."""
+    return last_tick()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, tick: datetime) -> Iterator[LocalStack]:
+    """Everything running, with a small hospital; and nothing running afterwards."""
+    home: Path = tmp_path_factory.mktemp("stack")
+    with LocalStack(home, Ports(), scheduled=True, say=lambda text: None) as running:
+        running.start_sandbox()
+        with FhirClient(ClientSettings(base_url=running.fhir_base_url)) as client:
+            seed(client, Hospital(size=12, seed=5, now=tick), named=True)
+        running.migrate()
+        running.start_airflow(triggerer=False)
+        running.api.wait_for_dag(DAG_ID, running.processes.check)
+        sessions = {process.pid for _, process in running.processes.started}
+        yield running
+    assert of_sessions(sessions) == []
+    assert not [
+        one for one in psutil.Process(os.getpid()).children(recursive=True) if "airflow" in " ".join(one.cmdline())
+    ]
+
+
+def runs(stack: LocalStack, kind: str) -> list[dict[str, Any]]:
+    """The runs of one type."""
+    found = stack.api.call("GET", f"dags/{DAG_ID}/dagRuns", limit=100)["dag_runs"]
+    return [run for run in found if run["run_type"] == kind]
+
+
+def ended(stack: LocalStack, kind: str, count: int) -> list[dict[str, Any]]:
+    """Wait until so many runs of a type have ended."""
+    end = time.monotonic() + 300
+    while True:
+        stack.processes.check()
+        done = [run for run in runs(stack, kind) if run["state"] in ("success", "failed")]
+        if len(done) >= count:
+            return done
+        assert time.monotonic() < end, f"{kind}: {[(run['state'], run['dag_run_id']) for run in runs(stack, kind)]}"
+        time.sleep(1)
+
+
+def written(stack: LocalStack) -> Counter[tuple[str, datetime]]:
+    """How many RiskAssessments there are of each patient and prediction time."""
+    page = requests.get(f"{stack.fhir_base_url}/RiskAssessment", params={"_count": "1000"}, timeout=30).json()
+    assert all(link["relation"] != "next" for link in page["link"])
+    found = [entry["resource"] for entry in page["entry"]]
+    return Counter((one["subject"]["reference"], datetime.fromisoformat(one["occurrenceDateTime"])) for one in found)
+
+
+def versions(stack: LocalStack) -> int:
+    """How many versions the sandbox has ever stored."""
+    stats = requests.get(f"{stack.fhir_base_url.removesuffix('/fhir')}/_sandbox/stats", timeout=30).json()
+    return int(stats["versions"])
+
+
+def test_the_scheduled_run_screens_as_of_the_end_of_its_interval(stack: LocalStack, tick: datetime) -> None:
+    (run,) = ended(stack, "scheduled", 1)
+    assert run["state"] == "success"
+    assert datetime.fromisoformat(run["data_interval_end"]) == tick
+    assert {time for _, time in written(stack)} == {tick}
+    assert written(stack)[("Patient/demo-high", tick)] == 1
+
+
+def test_a_manual_run_of_the_same_time_changes_nothing(stack: LocalStack, tick: datetime) -> None:
+    ended(stack, "scheduled", 1)
+    before = versions(stack)
+    stack.api.trigger(DAG_ID, {"prediction_time": tick.isoformat()})
+    (run,) = ended(stack, "manual", 1)
+    assert run["state"] == "success"
+    assert versions(stack) == before
+
+
+def test_a_backfill_screens_each_past_day_as_of_that_day_and_once(stack: LocalStack, tick: datetime) -> None:
+    ended(stack, "scheduled", 1)
+    days = [tick - timedelta(days=2), tick - timedelta(days=1)]
+    first, last = (day - timedelta(days=1) for day in days)  # dates of a backfill are the starts of its intervals
+    body = {
+        "dag_id": DAG_ID, "from_date": first.isoformat(), "to_date": last.isoformat(),
+        "max_active_runs": 1, "reprocess_behavior": "completed", "dag_run_conf": {},
+    }  # fmt: skip
+    stack.api.call("POST", "backfills", json=body)
+    done = ended(stack, "backfill", 2)
+    assert {run["state"] for run in done} == {"success"}
+    assert {time for _, time in written(stack)} == {tick, *days}
+    assert set(written(stack).values()) == {1}
+    before = versions(stack)
+    finished = {run["dag_run_id"]: run["end_date"] for run in done}
+    end = time.monotonic() + 60
+    while stack.api.call("GET", "backfills", dag_id=DAG_ID)["backfills"][0]["completed_at"] is None:
+        assert time.monotonic() < end
+        time.sleep(1)
+    stack.api.call("POST", "backfills", json=body)
+    end = time.monotonic() + 240
+    while any(
+        finished.get(run["dag_run_id"]) == run["end_date"] or run["state"] not in ("success", "failed")
+        for run in runs(stack, "backfill")
+    ):
+        assert time.monotonic() < end
+        time.sleep(1)
+    assert versions(stack) == before
