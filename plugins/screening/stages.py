@@ -221,6 +221,6 @@ def _amend(client: FhirClient, ours: dict[str, Any], found: Answer) -> Answer:
         return Answer(found.status, error=error)
     version = found.etag or found.resources[0].get("meta", {}).get("versionId")
     if not version:
-        error = FhirFatalError("the server tells no version of its RiskAssessment: it cannot be amended safely")
-        return Answer(found.status, error=error)
+        refusal = FhirFatalError("the server tells no version of its RiskAssessment: it cannot be amended safely")
+        return Answer(found.status, error=refusal)
     return client.update(resource, if_match=version)
