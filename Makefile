@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
 
-.PHONY: help setup demo up test coverage model lint types imports check lock clean
+.PHONY: help setup demo up airflow test coverage model lint types imports check lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -24,6 +24,9 @@ demo: setup ## screen a synthetic hospital through a real Airflow and print the 
 
 up: setup ## Airflow, the FHIR sandbox and their pages, until Ctrl-C
 	@$(PY) -m local_stack up
+
+airflow: setup ## Airflow's command line on what `make up` runs: make airflow ARGS='backfill create …'
+	@$(PY) -m local_stack airflow $(ARGS)
 
 test: setup ## the whole suite
 	$(PY) -m pytest

@@ -8,8 +8,6 @@ from fhir_sandbox.refusals import Refusal
 from fhir_sandbox.routes import Route
 from fhir_sandbox.session import Reader, Stored
 
-_HISTORY_STATUS = {"POST": "201", "PUT": "200", "DELETE": "204"}
-
 
 def read(reader: Reader, route: Route) -> Answer:
     """Answer with the current version.
@@ -52,7 +50,8 @@ def history(reader: Reader, route: Route, context: Context) -> Answer:
         raise Refusal(404, "not-found", f"{route.type}/{route.id} is not known")
     link = [{"relation": "self", "url": f"{context.root}/{route.type}/{route.id}/_history"}]
     head = {"resourceType": "Bundle", "type": "history", "total": len(versions), "link": link}
-    entries = b",".join(_history_entry(version, context.base) for version in versions)
+    before = [*versions[1:], None]
+    entries = b",".join(_history_entry(*pair, context.base) for pair in zip(versions, before, strict=True))
     return Answer(200, orjson.dumps(head)[:-1] + b',"entry":[' + entries + b"]}")
 
 
@@ -62,8 +61,9 @@ def _shown(version: Stored) -> Answer:
     return Answer(200, version.body, version)
 
 
-def _history_entry(version: Stored, base: str) -> bytes:
-    status = "201" if version.version == 1 and version.body is not None else _HISTORY_STATUS[version.method]
+def _history_entry(version: Stored, before: Stored | None, base: str) -> bytes:
+    made = version.body is not None and (before is None or before.body is None)
+    status = "201" if made else "200" if version.body is not None else "204"
     entry = {
         "fullUrl": f"{base}/{version.reference}",
         "request": {"method": version.method, "url": version.type if version.method == "POST" else version.reference},

@@ -1,4 +1,4 @@
-"""`python -m local_stack demo|up`."""
+"""`python -m local_stack demo|up|airflow …`."""
 
 import argparse
 import fcntl
@@ -10,7 +10,7 @@ from pathlib import Path
 from local_stack.demo import demo
 from local_stack.environment import ROOT
 from local_stack.stack import interrupted
-from local_stack.up import up
+from local_stack.up import airflow, up
 
 
 def say(text: str) -> None:
@@ -19,15 +19,21 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run one of the two commands; one at a time in a folder."""
+    """Run one of the commands; one demo or up at a time in a folder."""
     parser = argparse.ArgumentParser(prog="python -m local_stack", description=__doc__)
-    parser.add_argument("command", choices=("demo", "up"))
+    parser.add_argument("command", choices=("demo", "up", "airflow"))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of airflow: what its own command line takes")
     parser.add_argument("--home", type=Path, default=ROOT / "var", help="folder that holds everything (default: var)")
     arguments = parser.parse_args()
     home: Path = arguments.home.resolve()
+    if arguments.command == "airflow":
+        return airflow(home, arguments.arguments)
+    if arguments.arguments:
+        parser.error(f"{arguments.command} takes no arguments")
     home.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
+    signal.signal(signal.SIGINT, interrupted)  # a shell starts its background jobs with it ignored
     with (home / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

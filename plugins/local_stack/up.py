@@ -1,11 +1,13 @@
 """`make up`: everything to look at, until Ctrl-C."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local_stack.environment import DOCUMENTED
+from local_stack.environment import DOCUMENTED, airflow_environment
 from local_stack.hospital import ensure_hospital
 from local_stack.stack import LocalStack
 
@@ -29,3 +31,11 @@ def up(home: Path, say: Callable[[str], None]) -> int:
         except KeyboardInterrupt:
             say("stopping")
     return 0
+
+
+def airflow(home: Path, arguments: list[str]) -> int:
+    """Run Airflow's own command line against what `make up` runs, such as `backfill create`; return its exit status."""
+    fhir_base_url = f"http://127.0.0.1:{DOCUMENTED.fhir}/fhir"
+    environment = airflow_environment(home / "airflow", DOCUMENTED, fhir_base_url, scheduled=True)
+    command = [str(Path(sys.executable).parent / "airflow"), *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode

@@ -37,6 +37,7 @@ def test_every_kind_of_request_is_counted_by_its_name(fhir, risk):
     }  # fmt: skip
     assert stats["entries"] == {"POST conditional_create": 1, "GET search": 2, "DELETE delete": 1}
     assert stats["resources"] == {"Patient": 1, "RiskAssessment": 1}
+    assert stats["versions"] == 4, "two that exist, the deleted Patient and its deletion"
     assert stats["peak_in_flight"] == 1
 
 

@@ -118,3 +118,10 @@ def test_relative_links_lead_to_the_same_place(make_fhir, observation):
     assert link.startswith("/fhir/Observation?_cursor=")
     assert follow(fhir, link) == [["o3", "o4"]]
     assert bundle["entry"][0]["fullUrl"] == "http://localhost/fhir/Observation/o0"
+
+
+def test_the_oldest_next_links_are_forgotten_when_there_are_too_many(fhir, ten, says, monkeypatch):
+    monkeypatch.setattr("fhir_sandbox.cursors._MOST", 2)
+    links = [next_link(fhir.search("Observation", _count="4")) for _ in range(3)]
+    assert says(fhir("GET", links[0]))[0] == 400
+    assert [fhir("GET", link).status_code for link in links[1:]] == [200, 200]

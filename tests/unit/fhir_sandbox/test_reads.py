@@ -34,11 +34,17 @@ def test_a_version_can_be_read(fhir, patient):
 
 def test_the_history_has_every_version_with_the_newest_first(fhir, patient):
     fhir("DELETE", "Patient/p1")
+    fhir("PUT", "Patient/p1", {"resourceType": "Patient", "id": "p1", "gender": "other"})
     bundle = orjson.loads(fhir("GET", "Patient/p1/_history").get_data())
-    assert (bundle["type"], bundle["total"]) == ("history", 3)
+    assert (bundle["type"], bundle["total"]) == ("history", 4)
     told = [(e["request"]["method"], e["response"]["etag"], e["response"]["status"]) for e in bundle["entry"]]
-    assert told == [("DELETE", 'W/"3"', "204"), ("PUT", 'W/"2"', "200"), ("PUT", 'W/"1"', "201")]
-    assert [e.get("resource", {}).get("gender") for e in bundle["entry"]] == [None, "female", "male"]
+    assert told == [
+        ("PUT", 'W/"4"', "201"),
+        ("DELETE", 'W/"3"', "204"),
+        ("PUT", 'W/"2"', "200"),
+        ("PUT", 'W/"1"', "201"),
+    ]
+    assert [e.get("resource", {}).get("gender") for e in bundle["entry"]] == ["other", None, "female", "male"]
 
 
 def test_what_never_was_is_404(fhir, patient, says):
@@ -78,3 +84,14 @@ def test_an_address_that_means_nothing_is_an_operation_outcome(fhir, says, metho
 def test_the_base_is_the_base_with_and_without_a_slash(fhir):
     for path in ("/fhir", "/fhir/"):
         assert fhir("POST", path, {"resourceType": "Bundle", "type": "batch"}).status_code == 200
+
+
+def test_a_defect_of_the_sandbox_is_an_operation_outcome_and_no_stack_trace(fhir, says, monkeypatch, caplog):
+    def fail():
+        raise RuntimeError("broken inside")
+
+    monkeypatch.setattr(fhir.sandbox.store, "reading", fail)
+    status, code, diagnostics = says(fhir("GET", "Patient/p1"))
+    assert (status, code) == (500, "exception")
+    assert "broken inside" not in diagnostics
+    assert "broken inside" in caplog.text

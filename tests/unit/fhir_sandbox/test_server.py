@@ -157,17 +157,26 @@ def test_a_client_that_announces_its_body_is_told_to_go_on(server):
     assert b"HTTP/1.1 201 CREATED" in answer
 
 
-def test_a_client_that_leaves_in_the_middle_stores_nothing(server, caplog):
-    port = urlsplit(server.base_url).port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-        raw.sendall(b"POST /fhir/Patient HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
-    deadline = time.monotonic() + 5
-    while server.stats.to_json()["connections"] < 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    line = Line(server)
-    assert line("GET", "Patient/p1")[0].status == 200
-    line.connection.close()
-    assert server.store.counts() == {"Patient": 1}
+def test_a_client_that_leaves_in_the_middle_stores_nothing_and_is_no_event(caplog):
+    head = b"POST /fhir/Patient HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+    with SandboxServer() as server:
+        with socket.create_connection(("127.0.0.1", urlsplit(server.base_url).port), timeout=10) as raw:
+            raw.sendall(head + b"{")
+            deadline = time.monotonic() + 5
+            while server.stats.to_json()["connections"] < 1 and time.monotonic() < deadline:
+                time.sleep(0.005)
+        line = Line(server)
+        assert line("GET", "Patient")[0].status == 200
+        line.connection.close()
+        assert server.store.counts() == {}
+    assert caplog.text == ""
+
+
+def test_the_switches_are_read_and_set_beside_http(server, line):
+    assert (server.behaviour, server.faults) == (Behaviour(), Faults())
+    server.behaviour = Behaviour(total="absent")
+    assert server.behaviour.total == "absent"
+    assert "total" not in orjson.loads(line("GET", "Patient")[1])
 
 
 def test_nothing_that_was_searched_for_is_logged(server, line, caplog, capfd):
@@ -182,15 +191,15 @@ def test_clients_are_served_side_by_side(server):
     server.faults = Faults(latency_ms=150.0)
     lines = [Line(server) for _ in range(6)]
     threads = [threading.Thread(target=each, args=("GET", "Patient/p1")) for each in lines]
-    start = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.perf_counter() - start < 0.8, "one after another would be 0.9 s"
     for each in lines:
         each.connection.close()
-    assert server.stats.to_json()["connections"] == 6
+    stats = server.stats.to_json()
+    assert stats["connections"] == 6
+    assert stats["peak_in_flight"] > 1
 
 
 def test_writes_from_many_connections_all_arrive(server):

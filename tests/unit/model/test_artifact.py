@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.model.conftest import dumped
 
 from screening.errors import ModelError
 from screening.model.artifact import read_artifact
-from tests.unit.model.conftest import dumped
 
 
 class Trap:

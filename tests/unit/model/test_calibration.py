@@ -25,7 +25,9 @@ def test_the_identity_changes_nothing() -> None:
 
 def test_isotonic_draws_lines_between_its_knots() -> None:
     line = Isotonic((0.2, 0.4, 0.8), (0.1, 0.1, 0.9))
-    assert [line.one(p) for p in (0.0, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.5, 0.9, 0.9])
+    assert [line.one(p) for p in (0.0, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)] == pytest.approx(
+        [0.1, 0.1, 0.1, 0.1, 0.5, 0.9, 0.9]
+    )
 
 
 @given(st.lists(PROBABILITY, min_size=1, max_size=20), st.floats(0.01, 50), st.floats(-20, 20))

@@ -3,10 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.model.conftest import NAMES
 
 from screening.errors import ModelError
 from screening.model.contract import parse_contract
-from tests.unit.model.conftest import NAMES
 
 Content = Callable[..., dict[str, Any]]
 
@@ -51,7 +51,8 @@ def test_a_threshold_that_is_none_is_refused(content: Content, threshold: Any) -
 
 
 @pytest.mark.parametrize(
-    ("metrics", "threshold"), [({}, None), ({"optimal_threshold": np.float32(0.5)}, 0.5), ({"optimal_threshold": 0.4}, 0.4)]
+    ("metrics", "threshold"),
+    [({}, None), ({"optimal_threshold": np.float32(0.5)}, 0.5), ({"optimal_threshold": 0.4}, 0.4)],
 )
 def test_a_threshold_is_read_and_may_be_absent(content: Content, metrics: Any, threshold: float | None) -> None:
     assert parse_contract(content(metrics=metrics)).threshold == threshold

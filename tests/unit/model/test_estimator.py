@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.model.conftest import NAMES, labels, rows
 
 from screening.errors import ModelError
 from screening.model.estimator import Estimator
 from screening.model.questions import probe_rows
-from tests.unit.model.conftest import NAMES, labels, rows
 
 
 def estimator(model: Any, scaler: Any = None, positive_class: Any = None) -> Estimator:
@@ -23,7 +23,9 @@ def linear_pipeline() -> Any:
     from sklearn.preprocessing import StandardScaler
 
     matrix = rows(300, missing=0.1)
-    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression()).fit(matrix, labels(matrix))
+    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression()).fit(
+        matrix, labels(matrix)
+    )
 
 
 def boosted_pipeline(**imputer: Any) -> Any:
@@ -117,14 +119,20 @@ def test_contributions_add_up_to_the_margin(kind: str, boosted: Any) -> None:
 
 
 def test_other_models_give_no_contributions(forest: Any, scaled_linear: Any) -> None:
-    from sklearn.preprocessing import FunctionTransformer
     from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
     from xgboost import XGBClassifier
 
     matrix = rows(300)
     turned = make_pipeline(FunctionTransformer(lambda x: x[:, ::-1]), XGBClassifier(n_estimators=5))
     straight = XGBClassifier(n_estimators=5, booster="gblinear").fit(matrix, labels(matrix))
-    for model in (forest, linear_pipeline(), turned.fit(matrix, labels(matrix)), straight, boosted_pipeline(add_indicator=True)):
+    for model in (
+        forest,
+        linear_pipeline(),
+        turned.fit(matrix, labels(matrix)),
+        straight,
+        boosted_pipeline(add_indicator=True),
+    ):
         asked = estimator(model)
         assert asked.contributions(matrix) is None
         assert asked.probabilities(matrix[:3]) == pytest.approx(model.predict_proba(matrix[:3])[:, 1], abs=1e-6)
@@ -214,7 +222,9 @@ def test_a_model_that_looks_at_the_other_rows_cannot() -> None:
     assert estimator(model).probabilities(rows(9)).tolist() == [1.0] * 9
 
 
-@pytest.mark.parametrize("answer", [lambda r: r[:, 0], lambda r: np.ones((len(r), 3)) / 3, lambda r: [["a", "b"]] * len(r)])
+@pytest.mark.parametrize(
+    "answer", [lambda r: r[:, 0], lambda r: np.ones((len(r), 3)) / 3, lambda r: [["a", "b"]] * len(r)]
+)
 def test_an_answer_of_another_shape_is_refused(answer: Any) -> None:
     with pytest.raises(ModelError, match="predict_proba answers with shape"):
         estimator(Answering(answer)).probabilities(rows(1))
@@ -239,7 +249,8 @@ def test_the_positive_class_is_found(classes: Any, wanted: Any, column: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("classes", "wanted"), [([1, 2], None), (["ill", "well"], None), ([0, 1, 2], None), ([0, 1], 2), ([1, 0], None), ([1], 1)]
+    ("classes", "wanted"),
+    [([1, 2], None), (["ill", "well"], None), ([0, 1, 2], None), ([0, 1], 2), ([1, 0], None), ([1], 1)],
 )
 def test_classes_that_do_not_tell_are_refused(classes: Any, wanted: Any) -> None:
     with pytest.raises(ModelError, match=r"classes are|positive_class"):
