@@ -59,7 +59,7 @@ def _rules(resource: dict[str, Any]) -> list[tuple[str, bool]]:
         ("basis", isinstance(basis, list) and all(_matches(_BASIS, item) for item in basis)),
         ("basis: a Patient that is not the subject", not _strangers(_list(basis), _subject(resource))),
         ("performer", "performer" not in resource or _is_performer(resource["performer"])),
-        ("method", bool(_coded(resource.get("method")))),
+        ("method", _coded(resource.get("method"))),
         ("prediction", len(predictions) == 1 and isinstance(resource.get("prediction"), list)),
         ("prediction.probability", all(_is_probability(item) for item in predictions)),
         ("prediction.qualitativeRisk", all(_is_level(item.get("qualitativeRisk")) for item in predictions)),
@@ -88,7 +88,8 @@ def _is_probability(prediction: dict[str, Any]) -> bool:
 
 
 def _is_level(concept: Any) -> bool:
-    return _coded(concept) in LEVELS and concept["coding"][0]["system"] == RISK_SYSTEM
+    coding = _coding(concept)
+    return coding is not None and coding.get("system") == RISK_SYSTEM and coding.get("code") in LEVELS
 
 
 def _is_performer(found: Any) -> bool:
@@ -126,10 +127,15 @@ def _matches(pattern: re.Pattern[str], reference: Any) -> bool:
     return isinstance(text, str) and bool(pattern.fullmatch(text))
 
 
-def _coded(concept: Any) -> str | None:
-    codings = _list(concept.get("coding")) if isinstance(concept, dict) else []
-    code = codings[0].get("code") if len(codings) == 1 and codings[0].get("system") else None
-    return code if isinstance(code, str) else None
+def _coded(concept: Any) -> bool:
+    coding = _coding(concept)
+    return coding is not None and all(isinstance(coding.get(name), str) for name in ("system", "code"))
+
+
+def _coding(concept: Any) -> dict[str, Any] | None:
+    """Return the one coding of a concept; None where there is none, or more than one."""
+    found = concept.get("coding") if isinstance(concept, dict) else None
+    return found[0] if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict) else None
 
 
 def _list(value: Any) -> list[dict[str, Any]]:

@@ -59,6 +59,9 @@ OURS_ALONE = {
     "certain": level(code="certain"),
     "no such level": level(code="medium"),
     "level of another system": level(system="http://example.org/levels"),
+    "level without an object": predicted(qualitativeRisk={"coding": [5]}),
+    "level and a number": predicted(qualitativeRisk={"coding": [5, *PREDICTION["qualitativeRisk"]["coding"]]}),
+    "level whose code is a list": level(code=["high"]),  # type: ignore[arg-type]
     "no level": predicted(qualitativeRisk=None),
     "no identifier": {"identifier": None},
     "identifier of somebody else": {"identifier": [{"system": "urn:x", "value": "1"}]},
