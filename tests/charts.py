@@ -203,7 +203,8 @@ def rule_bundle(
 ) -> ModelBundle:
     """Make a real bundle around a `Rule`."""
     weights = {name: WEIGHTS.get(name, (0.0, 1.0)) for name in names}
-    content = {"feature_names": list(names), "imputation": medians or {}, **metadata}
+    stored = {name: number for name, number in (medians or {}).items() if name in names}
+    content = {"feature_names": list(names), "imputation": stored, **metadata}
     return as_bundle({"model": Rule(weights), "metadata": content}, name="rule", version="1", sha256="0" * 64)
 
 

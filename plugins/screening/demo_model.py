@@ -73,6 +73,7 @@ def build(schema: Schema, models: Path) -> ModelBundle:
         "synthetic": True,
         "seed": SEED,
         "prevalence": float(labels.mean()),
+        "aggregation": {feature.name: feature.how for feature in schema.features.values() if feature.codes},
         "units": {feature.name: feature.unit for feature in schema.features.values()},
     }
     card = CARD.format(

@@ -13,6 +13,7 @@ import pandas as pd
 from screening.errors import ModelError
 from screening.features import FeatureMatrix, absence_is_zero, observed
 from screening.model.bundle import ModelBundle
+from screening.model.fit import Fit
 from screening.outcome import Input, Outcome, PatientResult, RiskLevel
 from screening.schema import RiskLevels, Schema
 
@@ -33,7 +34,7 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
     ModelError
         Where the model needs a feature that the schema lacks, or answers with anything but a probability.
     """
-    bundle.check_fits(schema.feature_names)
+    check_fits(bundle, schema)
     rows = matrix.rows.reset_index(drop=True)
     cells = _cells_by_patient(matrix.cells)
     missing = [_missing(row, cells.get(row["patient_id"], {}), schema) for row in rows.to_dict("records")]
@@ -62,6 +63,23 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
         _result(row, missing[i], scored.get(i), cells.get(row["patient_id"], {}), basis, schema)
         for i, row in enumerate(rows.to_dict("records"))
     ]
+
+
+def check_fits(bundle: ModelBundle, schema: Schema) -> Fit:
+    """Hold a model against a schema: names, units and aggregates as far as the model tells them.
+
+    Raises
+    ------
+    ModelError
+        Where the model needs a feature that the schema lacks, or was trained on it in another unit or by another
+        aggregate: a model of degrees Fahrenheit must not meet degrees Celsius.
+    """
+    return bundle.check_fits(
+        schema.feature_names,
+        schema_sha256=schema.fingerprint(),
+        units={feature.name: feature.unit for feature in schema.features.values()},
+        aggregation={feature.name: feature.how for feature in schema.features.values() if feature.codes},
+    )
 
 
 def level(probability: float, bounds: RiskLevels) -> RiskLevel:

@@ -80,25 +80,28 @@ class CohortOperator(BaseOperator):
         """Return the batches: number, label, patient_ids, prediction_time, model, and what the summary needs."""
         from screening.cohort import members, split
         from screening.model.registry import champion
+        from screening.scoring import check_fits
         from screening.staging import as_moment
 
         with fatal_fails():
             params, at = context["params"], prediction_time(context)
             schema = schema_named(self.schema)
             bundle = champion(settings().models, schema.model or schema.name)
-            bundle.check_fits(schema.feature_names)
+            fit = check_fits(bundle, schema)
             with FhirHook(self.fhir_conn_id).get_conn() as client:
                 self._check_server(client, dry_run=bool(params.get("dry_run")))
                 found = members(wanted(params, schema), at, client, FhirHook(self.fhir_conn_id).base_url)
                 requests = client.requests_sent
         batches = split(found.patient_ids, int(params.get("batch_size") or 100), most_batches())
+        for warning in (*bundle.warnings, *fit.warnings):
+            self.log.warning("model %s %s: %s", bundle.name, bundle.version, warning)
         moment = at.isoformat() if at else "latest"
         assert at is None or as_moment(moment) == at  # noqa: S101 - the stages must read back the same instant
         model = {
             "name": bundle.name,
             "version": bundle.version,
             "sha256": bundle.sha256,
-            "synthetic": bool(bundle.synthetic),
+            "synthetic": bundle.synthetic,
         }
         self.log.info("%s patients in %s batches as of %s", len(found.patient_ids), len(batches), moment)
         return [

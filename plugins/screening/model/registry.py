@@ -51,8 +51,8 @@ def champion(models_dir: Path, name: str) -> ModelBundle:
     manifest = read_manifest(folder, name, version)
     if manifest["sha256"] != sha256:
         raise ModelError(
-            f"{folder}: champion.json has sha256 {sha256[:12]}…, the manifest beside the model {manifest['sha256'][:12]}…: one "
-            "of them was changed by hand. Promote the version anew if its files can be trusted"
+            f"{folder}: champion.json has sha256 {sha256[:12]}…, manifest.json {manifest['sha256'][:12]}…: one was changed "
+            "by hand. Promote the version anew if its files can be trusted"
         )
     return _load(folder, manifest)
 

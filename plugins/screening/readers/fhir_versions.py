@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from screening.observations import Drop, PatientRecord, Row
+from screening.observations import COLUMNS, Drop, PatientRecord, Row
 from screening.readers.fhir_fields import Json
 from screening.readers.fhir_sources import version
+
+_SAID = COLUMNS.index("source")  # the columns before it are what a row says
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,20 @@ def add(versions: list[Version], new: Version) -> None:
 
 
 def newest(versions: list[Version]) -> list[Version]:
-    """Return the versions that none is newer than, one for each different content: more than one is a conflict.
+    """Return the versions that none is newer than, one for each different meaning: more than one is a conflict.
 
-    All versions are held against each other, so that the order in which they came makes no difference.
+    All versions are held against each other, so that the order in which they came makes no difference. Two extracts of one
+    record that differ in what does not count here (an encounter left out, a reference written otherwise) do not conflict.
     """
     top = [one for one in versions if not any(_older(one.age, other.age) for other in versions)] or versions
-    known = sorted(top, key=lambda one: (one.age[0] is not None, one.age[1] is not None, one.meta))
-    return list({one.content: one for one in known}.values())
+    known = sorted(top, key=lambda one: (one.age[0] is not None, one.age[1] is not None, one.meta, one.content))
+    return list({_meaning(one): one for one in known}.values())
+
+
+def _meaning(one: Version) -> str:
+    """Return what a version says apart from its source and encounter; as text, since NaN equals nothing."""
+    patient = replace(one.patient, source="") if one.patient else None
+    return repr(([row[:_SAID] for row in one.rows], one.drops, patient))
 
 
 def _older(mine: tuple[int | None, int | None], other: tuple[int | None, int | None]) -> bool:

@@ -12,7 +12,10 @@ ICD, RX = "http://hl7.org/fhir/sid/icd-10", "http://www.nlm.nih.gov/research/uml
 SCHEMA = schema_of(
     f"""
 diabetes: {{fhir_resource: Condition, code: E11.9, code_system: "{ICD}"}}
-diagnoses: {{fhir_resource: Condition, aggregate: count, codes: [{{system: "{ICD}", code: E11.9}}, {{system: "{ICD}", code: I10}}]}}
+diagnoses:
+  fhir_resource: Condition
+  aggregate: count
+  codes: [{{system: "{ICD}", code: E11.9}}, {{system: "{ICD}", code: I10}}]
 ordered: {{fhir_resource: MedicationRequest, code: "7980", code_system: "{RX}"}}
 doses: {{fhir_resource: MedicationAdministration, code: "7980", code_system: "{RX}", aggregate: count}}
 stay: {{fhir_resource: Encounter, field: period, transform: hours_since_admission, unit: h}}

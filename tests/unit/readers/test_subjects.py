@@ -86,7 +86,10 @@ def test_a_bundle_cut_in_two_before_its_patient_gives_the_same() -> None:
 
 def test_a_patient_without_an_id_is_known_by_the_bundles_urn() -> None:
     nameless = entry(patient(id=None), "urn:uuid:p")
-    assert outcome([transaction(nameless, VALUE | {"resource": observation(subject={"reference": "urn:uuid:p"})})]) == (1, {})
+    assert outcome([transaction(nameless, VALUE | {"resource": observation(subject={"reference": "urn:uuid:p"})})]) == (
+        1,
+        {},
+    )
 
 
 def test_a_patient_without_an_id_or_a_urn_cannot_be_told() -> None:

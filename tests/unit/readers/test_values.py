@@ -23,7 +23,9 @@ Change = dict[str, Any]
 KEPT = None
 
 
-def outcome(resource: Change, schema: Schema | None = None, **more: Any) -> tuple[list[float], dict[tuple[str, str], int]]:
+def outcome(
+    resource: Change, schema: Schema | None = None, **more: Any
+) -> tuple[list[float], dict[tuple[str, str], int]]:
     """Return the values kept of one Observation, and the drops."""
     reading = read([patient(), resource], schema or sepsis(), **more)
     return reading.observations["value"].tolist(), by_reason(reading.drops)

@@ -120,7 +120,12 @@ def test_a_newer_version_of_another_code_or_another_patient_displaces_the_older(
 
 
 def test_the_same_id_of_another_type_is_another_resource() -> None:
-    condition = {"resourceType": "Condition", "id": "o", "meta": {"versionId": "9"}, "subject": {"reference": "Patient/p"}}
+    condition = {
+        "resourceType": "Condition",
+        "id": "o",
+        "meta": {"versionId": "9"},
+        "subject": {"reference": "Patient/p"},
+    }
     assert in_every_order(version(70, "1"), condition)[0] == [70.0]
 
 
@@ -142,10 +147,14 @@ def problems(*versions: dict[str, Any]) -> list[str]:
 
 
 def test_versions_of_a_patient() -> None:
-    old, new = (patient(birthDate=born, meta={"versionId": n}) for born, n in (("1966-03-10", "1"), ("1976-03-10", "2")))
+    old, new = (
+        patient(birthDate=born, meta={"versionId": n}) for born, n in (("1966-03-10", "1"), ("1976-03-10", "2"))
+    )
     assert read([new, old], sepsis()).patients["birth_date"].tolist() == ["1976-03-10"]
     assert read([old, new], sepsis()).patients["source"].tolist() == ["Patient/p/_history/2"]
-    assert problems(patient(), patient(birthDate="1976-03-10")) == ["two Patient resources of one id contradict each other"]
+    assert problems(patient(), patient(birthDate="1976-03-10")) == [
+        "two Patient resources of one id contradict each other"
+    ]
     assert problems(patient(), patient(), patient(meta={"versionId": "1"})) == [""]
 
 

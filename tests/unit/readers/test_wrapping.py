@@ -24,7 +24,11 @@ def kinds(content: Any) -> tuple[list[str], int]:
 
 
 BOTH = ["Patient", "Observation"]
-ANSWER = {"resourceType": "Bundle", "type": "batch-response", "entry": [{"resource": bundle(P)}, {"resource": bundle(O)}]}
+ANSWER = {
+    "resourceType": "Bundle",
+    "type": "batch-response",
+    "entry": [{"resource": bundle(P)}, {"resource": bundle(O)}],
+}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +57,11 @@ ANSWER = {"resourceType": "Bundle", "type": "batch-response", "entry": [{"resour
         ({"resourceType": "Bundle", "entry": None}, [], 0),
         ({"resourceType": "Bundle", "entry": {"resource": P}}, ["Patient"], 0),
         ({"resourceType": "Bundle", "entry": "none"}, [], 1),
-        ({"resourceType": "Bundle", "entry": [None, 5, {"resource": "x"}, {"resource": {}}, {"resource": P}]}, ["Patient"], 4),
+        (
+            {"resourceType": "Bundle", "entry": [None, 5, {"resource": "x"}, {"resource": {}}, {"resource": P}]},
+            ["Patient"],
+            4,
+        ),
         ({"resourceType": "Bundle", "entry": [{"response": {"status": "404"}}]}, [], 0),
         ({"resourceType": "Bundle", "entry": [{"resource": P, "search": "match"}]}, ["Patient"], 0),
         (None, [], 0),
@@ -98,6 +106,8 @@ def test_what_is_refused_is_counted_in_the_reading() -> None:
     assert read([P, "noise", 5], sepsis()).drops == {REFUSED: 2}
 
 
-@pytest.mark.parametrize("resource", [{"resourceType": "Specimen"}, {"resourceType": "Condition"}, {"resourceType": ""}])
+@pytest.mark.parametrize(
+    "resource", [{"resourceType": "Specimen"}, {"resourceType": "Condition"}, {"resourceType": ""}]
+)
 def test_a_resource_that_the_schema_does_not_ask_for_is_no_drop(resource: Any) -> None:
     assert read([P, resource], sepsis()).drops == {}
