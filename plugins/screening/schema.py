@@ -31,7 +31,7 @@ from screening.units import KNOWN, by_text
 
 DESCRIBING = (
     "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
-    "features.*.codes.*.display",
+    "features.*.codes.*.display", "features.*.mimic",
 )  # fmt: skip
 """Keys that only describe: they are kept and shown, and change no score."""
 
@@ -247,7 +247,7 @@ class Schema(_Part):
         """Return the sha256 of all that can change a feature's value; describing keys are left out."""
         leave = ("description", "model_info", "metadata", "cohort", "schedule", "features")
         body = self.model_dump_json(exclude={"outcome": {"display"}} | dict.fromkeys(leave, True))
-        without: Any = {"display": True, "dtype": True, "codes": {"__all__": {"display"}}}
+        without: Any = {"display": True, "dtype": True, "mimic": True, "codes": {"__all__": {"display"}}}
         body += "".join(feature.model_dump_json(exclude=without) for feature in self.features.values())
         return hashlib.sha256(body.encode()).hexdigest()
 
