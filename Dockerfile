@@ -13,5 +13,9 @@ COPY --chown=airflow:root dags /opt/airflow/dags
 COPY --chown=airflow:root plugins /opt/airflow/plugins
 COPY --chown=airflow:root include /opt/airflow/include
 
+# Registers the provider, by which the UI has a form for connections of type `fhir`; the code stays in plugins/.
+COPY --chown=airflow:root pyproject.toml /opt/airflow/pyproject.toml
+RUN pip install --no-cache-dir --no-deps --editable /opt/airflow
+
 ENV PYTHONPATH=/opt/airflow/plugins
 USER airflow

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from collections import Counter
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +16,7 @@ from screening.features import FeatureMatrix
 from screening.features import featurize as compute
 from screening.model.bundle import ModelBundle
 from screening.model.registry import champion, load_file
+from screening.observations import Reading
 from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import read
 from screening.schema import Schema, load_schema
@@ -29,7 +31,7 @@ def schema_check(chosen: Namespace) -> int:
         _say(f"note: {remark}")
     if not chosen.against:
         return 0
-    matrix = compute(read(contents(chosen.against), schema), schema, "latest")
+    matrix = compute(_reading(chosen.against, schema, None), schema, "latest")
     patients = len(matrix.rows)
     reasons: dict[str, Counter[str]] = {name: Counter() for name in ("", *schema.features)}
     for (_, name, reason), count in matrix.drops.items():
@@ -134,16 +136,24 @@ def seed(chosen: Namespace) -> int:
 
 def _matrix(chosen: Namespace) -> tuple[Schema, FeatureMatrix]:
     schema, zone = load_schema(chosen.schema), _zone(chosen.zone)
-    reading = read(contents(chosen.files), schema, zone=zone)
-    if reading.patients.empty:
-        raise FatalError("the files hold no Patient resource: nobody can be scored without one")
+    reading = _reading(chosen.files, schema, zone)
     return schema, compute(reading, schema, chosen.prediction_time, zone=zone)
+
+
+def _reading(files: list[Path], schema: Schema, zone: tzinfo | None) -> Reading:
+    reading = read(contents(files), schema, zone=zone)
+    if reading.patients.empty:
+        raise FatalError(
+            "the files hold no Patient resource, and nobody can be scored without one: add the file with the Patients "
+            "(Patient.ndjson of a bulk export)"
+        )
+    return reading
 
 
 def _zone(name: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: America is a folder
         raise FatalError(f"--zone {name!r} is no time zone of the IANA list, such as America/New_York") from None
 
 

@@ -47,7 +47,8 @@ def _content(path: Path) -> Iterator[Any]:
         raise DataFileError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataFileError(
-            f"{path}: cannot be read to its end ({type(error).__name__}): truncated or no gzip?"
+            f"{path}: cannot be read to its end ({type(error).__name__}); where it is truncated or no gzip, export or "
+            "copy it anew"
         ) from None
 
 
@@ -55,4 +56,4 @@ def _parsed(text: bytes, where: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:  # its message quotes the content, which may be a patient's
-        raise DataFileError(f"{where}: is not JSON") from None
+        raise DataFileError(f"{where}: is not JSON, or is cut off: export or copy the file anew") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
-from screening.errors import FatalError, ScreeningError
+from screening.errors import FatalError, FhirFatalError, ScreeningError
 
 if TYPE_CHECKING:
     from screening.fhir_client.auth import Auth
@@ -50,7 +52,13 @@ class FhirHook(BaseHook):
     def connection(self) -> Any:
         """The Airflow connection, read once."""
         if self._connection is None:
-            self._connection = self.get_connection(self.fhir_conn_id)
+            try:
+                self._connection = self.get_connection(self.fhir_conn_id)
+            except AirflowNotFoundException:
+                raise FatalError(
+                    f"there is no connection {self.fhir_conn_id}: make one of type fhir under Admin, Connections, or name "
+                    "another with the run's fhir_conn_id"
+                ) from None
         return self._connection
 
     @property
@@ -76,9 +84,10 @@ class FhirHook(BaseHook):
             return None
         try:
             return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, TypeError, AttributeError, OSError):  # a number, a path, a folder
             raise FatalError(
-                f"connection {self.fhir_conn_id}: zone {name!r} is no time zone of the IANA list"
+                f"connection {self.fhir_conn_id}: zone {name!r} is no time zone of the IANA list, such as "
+                "America/New_York"
             ) from None
 
     def get_conn(self) -> FhirClient:
@@ -87,7 +96,11 @@ class FhirHook(BaseHook):
         from screening.fhir_client.settings import ClientSettings
 
         options = {key: value for key, value in self._extras().items() if key != "zone" and value not in (None, "")}
-        return FhirClient(ClientSettings(base_url=self.base_url, **options), auth=self._auth())
+        base_url = self.base_url
+        try:
+            return FhirClient(ClientSettings(base_url=base_url, **options), auth=self._auth())
+        except FhirFatalError as error:
+            raise FatalError(f"connection {self.fhir_conn_id}: {error}") from None
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server for its CapabilityStatement."""
@@ -99,7 +112,14 @@ class FhirHook(BaseHook):
         return True, "The server answered with a FHIR R4 CapabilityStatement"
 
     def _extras(self) -> dict[str, Any]:
-        extras: dict[str, Any] = self.connection.extra_dejson
+        try:  # Airflow would log what it cannot read and go on without
+            extras = json.loads(self.connection.extra or "{}")
+        except ValueError:
+            extras = None
+        if not isinstance(extras, dict):
+            raise FatalError(
+                f'connection {self.fhir_conn_id}: the extra is no JSON object: write it like {{"zone": "Europe/Berlin"}}'
+            )
         if unknown := sorted(extras.keys() - {*CLIENT_OPTIONS, "zone"}):
             known = ", ".join((*CLIENT_OPTIONS, "zone"))
             raise FatalError(f"connection {self.fhir_conn_id}: unknown extra {', '.join(unknown)}; known: {known}")
@@ -110,7 +130,10 @@ class FhirHook(BaseHook):
 
         login, password = self.connection.login, self.connection.password
         if login and not password:
-            raise FatalError(f"connection {self.fhir_conn_id}: a login without a password")
+            raise FatalError(
+                f"connection {self.fhir_conn_id}: a login without a password: give both for HTTP Basic, only a password for "
+                "a bearer token"
+            )
         if login:
             return BasicAuth(login, password)
         return BearerAuth(password) if password else NoAuth()

@@ -84,13 +84,15 @@ class CohortOperator(BaseOperator):
         from screening.staging import as_moment
 
         with fatal_fails():
-            params, at = context["params"], prediction_time(context)
+            params, at, hook = context["params"], prediction_time(context), FhirHook(self.fhir_conn_id)
+            _ = hook.zone  # the batches need it: a wrong one stops the run here
             schema = schema_named(self.schema)
+            cohort = wanted(params, schema)
             bundle = champion(settings().models, schema.model or schema.name)
             fit = check_fits(bundle, schema)
-            with FhirHook(self.fhir_conn_id).get_conn() as client:
+            with hook.get_conn() as client:
                 self._check_server(client, dry_run=bool(params.get("dry_run")))
-                found = members(wanted(params, schema), at, client, FhirHook(self.fhir_conn_id).base_url)
+                found = members(cohort, at, client, hook.base_url)
                 requests = client.requests_sent
         batches = split(found.patient_ids, int(params.get("batch_size") or 100), most_batches())
         for warning in (*bundle.warnings, *fit.warnings):
