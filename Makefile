@@ -13,7 +13,7 @@ setup: .venv/.ready ## make .venv from requirements.lock
 	@command -v python3.11 >/dev/null || { echo "python3.11 is needed: install it and run make again" >&2; exit 1; }
 	@test -x $(UV) || { python3.11 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check uv; }
 	$(UV) pip sync --quiet --python $(PY) requirements.lock
-	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	@mkdir -p .venv/tmp && TMPDIR=$(CURDIR)/.venv/tmp $(UV) pip install --quiet --python $(PY) --no-deps --editable .
 	@touch $@
 
 lock: ## resolve requirements*.txt anew into requirements.lock

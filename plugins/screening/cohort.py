@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from screening.errors import FatalError, FhirFatalError
+from screening.errors import FatalError, FhirFatalError, FhirGone, FhirNotFound
 from screening.schema import Cohort
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -52,15 +52,16 @@ def members(cohort: Cohort, prediction_time: datetime | None, client: SearchingC
     Raises
     ------
     FatalError
-        For an id that is none, a search that cannot be read, and a cohort without a single patient.
+        For an id that is none, a search that cannot be read or is refused, a Group that is not there, and a cohort
+        without a single patient.
     """
     if cohort.patient_ids is not None:
         found: list[str | None] = [_checked(text) for text in cohort.patient_ids]
     elif cohort.group is not None:
-        found = _group(client.read("Group", cohort.group.removeprefix("Group/")), cohort.group, base_url)
+        found = _group(_read_group(client, cohort.group), cohort.group, base_url)
     else:
         kind, params = parse_search(cohort.search or "", prediction_time)
-        found = [_subject(resource, base_url) for resource in client.search(kind, params)]
+        found = [_subject(resource, base_url) for resource in _search(client, kind, params)]
     known = sorted({one for one in found if one})
     if not known:
         source = cohort.group or (cohort.search or "").partition("?")[0] or "patient_ids"
@@ -100,6 +101,28 @@ def _checked(text: str) -> str:
     if not ID.fullmatch(identity):
         raise FatalError("patient_ids holds what is no logical id (letters, digits, - and . only, 64 at most): mend it")
     return identity
+
+
+def _read_group(client: SearchingClient, name: str) -> dict[str, Any]:
+    try:
+        return client.read("Group", name.removeprefix("Group/"))
+    except (FhirNotFound, FhirGone) as error:
+        raise type(error)(
+            f"the cohort's {name} is not on the server ({error}): mend the schema's cohort or this run's",
+            status=error.status,
+        ) from None
+
+
+def _search(client: SearchingClient, kind: str, params: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    try:
+        return list(client.search(kind, params))
+    except FhirFatalError as error:
+        if error.status not in (400, 404):
+            raise
+        raise FhirFatalError(
+            f"the server refused the cohort's search ({error}): mend the schema's cohort or this run's",
+            status=error.status,
+        ) from None
 
 
 def _group(group: dict[str, Any], name: str, base_url: str) -> list[str | None]:

@@ -8,12 +8,10 @@ has an effect or is listed under `DESCRIBING`; an unknown key is an error with i
 import copy
 import hashlib
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -27,6 +25,7 @@ from pydantic import (
 
 from screening.errors import SchemaError
 from screening.feature_rules import code_problems, source_problems
+from screening.strict_yaml import read_mapping
 from screening.units import KNOWN, by_text
 
 DESCRIBING = (
@@ -252,27 +251,6 @@ class Schema(_Part):
         return hashlib.sha256(body.encode()).hexdigest()
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML lets the last of two equal keys win in silence; here that is an error."""
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is not text: quote it", key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-        seen.add(key)
-    return dict(loader.construct_pairs(node, deep=True))
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def parse_schema(text: str, source: str = "schema") -> Schema:
     """Read a schema from YAML text.
 
@@ -281,17 +259,7 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
     SchemaError
         With every problem found, each with the path of its key.
     """
-    try:
-        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that only refuses more
-    except ValueError as error:  # such as the date 2026-13-45
-        raise SchemaError(source, [f"not readable as YAML: {error}; quote it if it is a text"]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise SchemaError(source, [f"{where}not readable as YAML: {problem}"]) from None
-    if not isinstance(data, Mapping):
-        raise SchemaError(source, ["the file is empty or is no mapping: it needs name, version and features"])
+    data: Any = read_mapping(text, source)
     problems: dict[str, None] = {}
     while True:
         try:

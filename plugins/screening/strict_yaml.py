@@ -1,0 +1,51 @@
+"""YAML without PyYAML's silences: a key that stands twice, or is no text, is an error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from screening.errors import SchemaError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML lets the last of two equal keys win in silence; here that is an error."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is not text: quote it", key_node.start_mark
+            )
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_mapping(text: str, source: str) -> Mapping[str, Any]:
+    """Read the one mapping that a file holds.
+
+    Raises
+    ------
+    SchemaError
+        Where the text is no YAML, no mapping, or has a key twice; with line and column.
+    """
+    try:
+        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that only refuses more
+    except ValueError as error:  # such as the date 2026-13-45
+        raise SchemaError(source, [f"not readable as YAML: {error}; quote it if it is a text"]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise SchemaError(source, [f"{where}not readable as YAML: {problem}"]) from None
+    if not isinstance(data, Mapping):
+        raise SchemaError(source, ["the file is empty or is no mapping: it needs name, version and features"])
+    return data
