@@ -148,11 +148,8 @@ def test_what_comes_twice_counts_once(population: Any, data: st.DataObject) -> N
 def test_a_copy_under_another_id_changes_no_score(model: ModelBundle, population: Any, data: st.DataObject) -> None:
     cohort, content = list(population), flat(population)
     sound = [one for one in content if one["resourceType"] == "Observation"]
-    copies = (
-        [one | {"id": f"copy-{n}"} for n, one in enumerate(data.draw(st.lists(st.sampled_from(sound), max_size=6)))]
-        if sound
-        else []
-    )
+    chosen = data.draw(st.lists(st.sampled_from(sound), max_size=6)) if sound else []
+    copies = [one | {"id": f"copy-{n}"} for n, one in enumerate(chosen)]
     before, after = compute(content, cohort), compute([*content, *copies], cohort)
     names = list(sepsis().feature_names)
     pd.testing.assert_frame_equal(before.rows[names], after.rows[names], check_exact=True)
@@ -167,10 +164,8 @@ def test_an_older_version_changes_nothing(population: Any, data: st.DataObject) 
     newest = [one | {"meta": {"versionId": "2"}} if "id" in one else one for one in content]
     named = [one for one in newest if "meta" in one and one["resourceType"] == "Observation"]
     chosen = data.draw(st.lists(st.sampled_from(named), max_size=5)) if named else []
-    stale = [
-        one | {"meta": {"versionId": "1"}, "status": "final", "effectiveDateTime": "2026-03-10T11:11:11Z"}
-        for one in chosen
-    ]
+    older = {"meta": {"versionId": "1"}, "status": "final", "effectiveDateTime": "2026-03-10T11:11:11Z"}
+    stale = [one | older for one in chosen]
     assert_same(compute(newest, cohort), compute([*stale, *newest, *stale], cohort))
 
 
@@ -199,10 +194,11 @@ styles = pytest.mark.parametrize("style", STYLES)
 
 @pytest.fixture(scope="module")
 def inpatients() -> list[SyntheticPatient]:
-    dirty = Dirt(
-        zero_value=0.02, fahrenheit_as_celsius=0.02, comparator=0.03, string_value=0.03, cancelled=0.03, entered_in_error=0.03,
-        no_unit=0.03, no_time=0.03, foreign_focus=0.03, duplicate_time=0.03, duplicate_id=0.03, other_unit=0.1,
+    often = (
+        "zero_value", "fahrenheit_as_celsius", "comparator", "string_value", "cancelled", "entered_in_error", "no_unit",
+        "no_time", "foreign_focus", "duplicate_time", "duplicate_id",
     )  # fmt: skip
+    dirty = Dirt(**dict.fromkeys(often, 0.03), other_unit=0.1)
     return list(Hospital(60, 11, NOW, dirty, vitals_per_day=4).patients())
 
 
@@ -264,10 +260,8 @@ class TestTheSyntheticHospital:
         cohort = [one.patient_id for one in inpatients]
         whole = scored(records[style], cohort, MODELS["boosted"])
         for one in inpatients[::4]:
-            assert (
-                scored(fhir_resources(one, style), [one.patient_id], MODELS["boosted"])[one.patient_id]
-                == whole[one.patient_id]
-            )
+            who = one.patient_id
+            assert scored(fhir_resources(one, style), [who], MODELS["boosted"]) == {who: whole[who]}
         kinds = Counter(one.outcome for one in whole.values())
         assert kinds[Outcome.SCORED] > 30
         assert kinds[Outcome.SCORED] + kinds[Outcome.INSUFFICIENT_DATA] + kinds[Outcome.EXCLUDED] == len(cohort)

@@ -17,6 +17,10 @@ from fhir_sandbox.server import SandboxServer
 from screening.errors import FatalError, FhirFatalError, FhirTemporaryError, TemporaryError
 
 SEPSIS = ROOT / "include" / "schemas" / "sepsis.yaml"
+NO_FHIR = ("not a FHIR resource in JSON", "check the base URL")
+JSON = {"Content-Type": "application/json"}
+HTML = {"Content-Type": "text/html"}
+MEND = "mend the schema's cohort"
 BATCH = {
     "number": 1, "label": "batch 1", "patient_ids": ["a"], "prediction_time": NOW.isoformat(),
     "model": {"name": "sepsis", "version": "1.0.0", "sha256": "", "synthetic": True}, "run": {},
@@ -121,7 +125,8 @@ def rewrite_the_pointer(home: Path) -> None:
     [
         (break_the_file, ("model.pkl", "sha256")),
         (rewrite_the_pointer, ("champion.json has sha256 000000000000", "Promote the version anew")),
-        (lambda home: (home / "champion.json").unlink(), ("no champion of model 'sepsis'", "promote one of its versions (1.0.0)")),
+        (lambda home: (home / "champion.json").unlink(),
+         ("no champion of model 'sepsis'", "promote one of its versions (1.0.0)")),
         (lambda home: (home / "champion.json").write_text("{"), ("champion.json: is broken", "publish anew")),
         (lambda home: (home / "1.0.0" / "manifest.json").unlink(), ("manifest.json: no such file",)),
         (lambda home: shutil.rmtree(home.parent), ("no such folder", "should hold the models")),
@@ -165,11 +170,12 @@ def test_the_retry_policy_knows_the_tree_of_errors(error: Exception, action: str
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Out(200, b'{"status": "up"}', {"Content-Type": "application/json"}), ("not a FHIR resource in JSON", "check the base URL")),
-        (Out(200, b"<html>Sign in</html>", {"Content-Type": "text/html"}), ("not a FHIR resource in JSON", "check the base URL")),
+        (Out(200, b'{"status": "up"}', JSON), NO_FHIR),
+        (Out(200, b"<html>Sign in</html>", HTML), NO_FHIR),
         (fhir({"resourceType": "Patient", "id": "a"}), ("no CapabilityStatement", "check the base URL")),
         (fhir({"resourceType": "CapabilityStatement", "fhirVersion": "1.0.2"}), ("speaks FHIR 1.0.2", "R4 endpoint")),
-        (Out(302, b"", {"Location": "http://sso.example.org/login"}), ("a redirect to http://sso.example.org/login", "final address")),
+        (Out(302, b"", {"Location": "http://sso.example.org/login"}),
+         ("a redirect to http://sso.example.org/login", "final address")),
         (Out(403, b""), ("403", "lack the right")),
     ],
     ids=["JSON", "HTML", "another resource", "DSTU2", "redirect", "forbidden"],
@@ -210,10 +216,10 @@ def test_a_server_that_does_not_know_us(connect: Callable[..., None], server: Sa
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"cohort": "Encounter?class=AMB"}, ("the cohort is empty: Encounter names no patient", "mend the schema's cohort")),
-        ({"cohort": "Group/none"}, ("the cohort's Group/none is not on the server", "mend the schema's cohort or this run's")),
+        ({"cohort": "Encounter?class=AMB"}, ("the cohort is empty: Encounter names no patient", MEND)),
+        ({"cohort": "Group/none"}, ("the cohort's Group/none is not on the server", MEND)),
         ({"cohort": "everybody"}, ("must read like Encounter?class=IMP or Patient?active=true",)),
-        ({"cohort": "Encounter?colour=red"}, ("the server refused the cohort's search", "Encounter: 400", "mend the schema's cohort or this run's")),
+        ({"cohort": "Encounter?colour=red"}, ("the server refused the cohort's search", "Encounter: 400", MEND)),
         ({"patient_ids": ["Doe, Jane"]}, ("no logical id", "letters, digits, - and . only", "mend it")),
         ({"patient_ids": ["a"], "cohort": "Patient?active=true"}, ("give patient_ids or cohort, not both",)),
         ({"prediction_time": "2026-03-01T02:00:00"}, ("has no zone", "2026-03-01T02:00:00+00:00")),

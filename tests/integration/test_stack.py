@@ -31,6 +31,10 @@ def last_tick() -> datetime:
     return today if today <= now else today - timedelta(days=1)
 
 
+def quiet(text: str) -> None:
+    """Say nothing."""
+
+
 @pytest.fixture(scope="module")
 def tick() -> datetime:
     """When the scheduled run screens as of; the hospital's present."""
@@ -41,7 +45,7 @@ def tick() -> datetime:
 def stack(tmp_path_factory: pytest.TempPathFactory, tick: datetime) -> Iterator[LocalStack]:
     """Everything running, with a small hospital; and nothing running afterwards."""
     home: Path = tmp_path_factory.mktemp("stack")
-    with LocalStack(home, Ports(), scheduled=True, say=lambda text: None) as running:
+    with LocalStack(home, Ports(), scheduled=True, say=quiet) as running:
         running.start_sandbox()
         with FhirClient(ClientSettings(base_url=running.fhir_base_url)) as client:
             seed(client, Hospital(size=12, seed=5, now=tick), named=True)
@@ -102,6 +106,21 @@ def test_a_manual_run_of_the_same_time_changes_nothing(stack: LocalStack, tick: 
     stack.api.trigger(DAG_ID, {"prediction_time": tick.isoformat()})
     (run,) = ended(stack, "manual", 1)
     assert run["state"] == "success"
+    assert versions(stack) == before
+
+
+def test_a_cleared_batch_runs_again_and_changes_nothing(stack: LocalStack, tick: datetime) -> None:
+    (run,) = ended(stack, "scheduled", 1)
+    before, run_id = versions(stack), run["dag_run_id"]
+    body = {
+        "dry_run": False, "dag_run_id": run_id, "task_ids": ["batch.fetch"], "include_downstream": True,
+        "only_failed": False, "reset_dag_runs": True,
+    }  # fmt: skip
+    stack.api.call("POST", f"dags/{DAG_ID}/clearTaskInstances", json=body)
+    state = stack.api.wait_for_run(DAG_ID, run_id, stack.processes.check, quiet, patience=240)
+    assert state == "success"
+    tasks = stack.api.call("GET", f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+    assert {task["task_id"]: task["try_number"] for task in tasks}["batch.write"] == 2
     assert versions(stack) == before
 
 
