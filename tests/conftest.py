@@ -1,10 +1,33 @@
-"""Fixtures for the whole suite."""
+"""Fixtures for the whole suite, and an Airflow home of its own for whatever imports Airflow."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+# Airflow reads its environment, and makes its home, when it is imported: so before any test module is.
+HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "SCREENING_"))]:
+    del os.environ[_name]
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home."""
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

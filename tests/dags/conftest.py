@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,21 +18,6 @@ from fhir_sandbox.server import SandboxServer
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
-# Airflow reads its environment when it is imported, so it is set here, before any test of this folder is.
-HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
-for name in [name for name in os.environ if name.startswith(("AIRFLOW", "SCREENING_"))]:
-    del os.environ[name]
-os.environ |= {
-    "AIRFLOW_HOME": str(HOME),
-    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "OMP_NUM_THREADS": "1",
-}
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Airflow and its dependencies warn of themselves; our own warnings stay errors."""
@@ -43,14 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def airflow_home() -> Iterator[Path]:
-    """A migrated database, once a session; removed at its end."""
-    import shutil
-
+def airflow_home() -> Path:
+    """The Airflow home of this session (see tests/conftest.py) with a migrated database."""
     command = [str(Path(sys.executable).parent / "airflow"), "db", "migrate"]
     subprocess.run(command, check=True, capture_output=True, timeout=300, env=dict(os.environ))
-    yield HOME
-    shutil.rmtree(HOME, ignore_errors=True)
+    return Path(os.environ["AIRFLOW_HOME"])
 
 
 @dataclass
