@@ -78,7 +78,7 @@ def behaviours(draw: st.DrawFn) -> Behaviour:
     )
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None)
 @given(behaviours())
 def test_any_mixture_of_servers_gives_the_same(behaviour: Behaviour) -> None:
     with TemporaryDirectory() as folder:

@@ -20,10 +20,10 @@ def test_f17_what_is_reported_can_be_read_on_the_server(tmp_path: Path, faults: 
     with SandboxServer() as server:
         ids = admit(server, 5)
         with connected(server, batch_entries=batch_entries) as client:
-            reads = screen(client, server, ids, tmp_path / "before")  # creates them, to be found by the next
+            first = screen(client, server, ids, tmp_path / "before")  # creates them, to be found by the next
             server.faults = faults
             again = screen(client, server, ids, tmp_path / "after")
-        scored = [line for line in reads.values() if line.outcome == "scored"]
+        scored = [line for line in first.values() if line.outcome == "scored"]
         assert len(scored) >= 3
         for line in scored:
             found = requests.get(f"{server.base_url}/{line.resource}", timeout=10).json()

@@ -31,7 +31,7 @@ def test_f20_plain_http_on_this_machine_works() -> None:
 
 def test_f20_plain_http_elsewhere_is_refused_and_not_rewritten() -> None:
     with pytest.raises(
-        FhirFatalError, match="plain http to hapi would send patient data .* use https, or set allow_http"
+        FhirFatalError, match=r"plain http to hapi would send patient data .* use https, or set allow_http"
     ):
         ClientSettings(base_url="http://hapi:8080/fhir")
 
@@ -41,7 +41,7 @@ def test_f20_https_is_not_turned_into_http_either() -> None:
         url = server.base_url.replace("http://", "https://")
         with (
             FhirClient(ClientSettings(base_url=url), sleep=lambda _: None) as client,
-            pytest.raises(FhirFatalError, match="no TLS that can be trusted; .*or whether it speaks plain http"),
+            pytest.raises(FhirFatalError, match=r"no TLS that can be trusted; .*or whether it speaks plain http"),
         ):
             client.capabilities()
         assert server.stats.to_json()["requests"] == {}  # nothing went out unencrypted

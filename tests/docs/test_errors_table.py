@@ -1,0 +1,72 @@
+"""docs/errors.md: every row is whole, its test exists, and that test looks for the row's words."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+HEAD = ["garbage in", "the error's words", "what to do", "test"]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in TEXT.splitlines()
+    if line.startswith("| ") and not line.startswith("| garbage in")
+]
+
+
+@cache
+def texts_by_test(file: str) -> dict[str, str]:
+    """Return each test of a file with all the texts in it and in its decorators, patterns without their escapes."""
+    tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+    named = {
+        node.targets[0].id: ast.unparse(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            inside = [*ast.walk(node)]
+            texts = [one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            texts += [named[one.id] for one in inside if isinstance(one, ast.Name) and one.id in named]
+            texts += [re.sub(r"\\(.)", r"\1", text) for text in texts]
+            found[node.name] = "\n".join(texts)
+    return found
+
+
+def test_every_table_has_the_four_columns() -> None:
+    heads = [line for line in TEXT.splitlines() if line.startswith("| garbage in")]
+    assert len(heads) == TEXT.count("\n## ") == 6
+    assert {tuple(cell.strip() for cell in line.strip("| ").split(" | ")) for line in heads} == {tuple(HEAD)}
+    assert len(ROWS) > 50
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_every_row_is_whole_and_its_test_looks_for_its_words(row: list[str]) -> None:
+    assert len(row) == len(HEAD)
+    assert all(row)
+    _, words, _, test = row
+    file, _, name = test.strip("`").partition("::")
+    assert name in texts_by_test(file)
+    pieces = words.strip("` ").split("…")
+    assert [piece for piece in pieces if not piece or piece not in texts_by_test(file)[name]] == []
+
+
+def test_no_row_stands_twice() -> None:
+    assert len({row[0] for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("file", ["dags/test_garbage_in.py", "unit/test_commands.py"])
+def test_every_test_of_a_refusal_is_told(file: str) -> None:
+    told = {row[3].strip("`").partition("::")[2] for row in ROWS if row[3].strip("`").startswith(file)}
+    others = {
+        "test_the_same_task_accepts_what_is_right", "test_the_retry_policy_knows_the_tree_of_errors",
+        "test_a_run_with_a_wrong_param_fails_at_once", "test_score_says_a_line_for_each_patient",
+        "test_score_as_json_is_the_whole_result", "test_a_patient_without_data_is_told_and_the_status_is_one",
+        "test_featurize_prints_the_matrix", "test_schema_check_counts_who_has_what",
+        "test_model_info_names_the_champion",
+    }  # fmt: skip
+    assert set(texts_by_test(file)) - others == told
