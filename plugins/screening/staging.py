@@ -56,7 +56,13 @@ def load(folder: Folder, name: str) -> pd.DataFrame:
             "finish; clear the batch from its first task (fetch) on"
         )
     with path.open("rb") as file:
-        return pd.read_parquet(io.BytesIO(file.read()))
+        content = file.read()
+    try:
+        return pd.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+        raise DataFileError(
+            f"staging file {name}.parquet is broken: clear the batch from its first task (fetch) on"
+        ) from None
 
 
 def save_reading(folder: Folder, reading: Reading) -> None:

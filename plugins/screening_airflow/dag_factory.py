@@ -16,7 +16,9 @@ from airflow.sdk import (
     TriggerRule,
     task_group,
 )
+from croniter import croniter
 
+from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
 from screening_airflow.operators import (
     FeaturizeOperator,
@@ -24,7 +26,8 @@ from screening_airflow.operators import (
     PredictOperator,
     WriteRiskAssessmentsOperator,
 )
-from screening_airflow.run_operators import CohortOperator, RemoveStagingOperator, SummarizeOperator
+from screening_airflow.run_files import safe
+from screening_airflow.run_operators import CohortOperator, RefuseOperator, RemoveStagingOperator, SummarizeOperator
 from screening_airflow.settings import settings
 
 POOL = "fhir"
@@ -61,10 +64,47 @@ The results and the summary of a run stay in the reports folder. Research softwa
 
 
 def screening_dags() -> dict[str, DAG]:
-    """Return a DAG for each schema that can be screened by itself: one with a model, an outcome and a cohort."""
-    schemas = {path: load_schema(path) for path in sorted(settings().schemas.glob("*.y*ml"))}
-    found = {path: schema for path, schema in schemas.items() if schema.schedule}
-    return {f"screening_{schema.name}": screening_dag(path, schema) for path, schema in found.items()}
+    """Return a DAG for each schema that has a schedule.
+
+    A schema that cannot be used gets a DAG that fails every day and says why: an import error of this one file would stop
+    the other screens too, and a DAG that is only missing is missed by nobody.
+    """
+    found: dict[str, DAG] = {}
+    for path in sorted(settings().schemas.glob("*.y*ml")):
+        try:
+            schema = load_schema(path)
+            if not schema.schedule:
+                continue
+            _check(path, schema, found)
+            dag = screening_dag(path, schema)
+        except SchemaError as error:
+            dag = refused_dag(path, found, str(error))
+        found[dag.dag_id] = dag
+    return found
+
+
+def _check(path: Path, schema: Schema, taken: dict[str, DAG]) -> None:
+    """Refuse what only shows among the other schemas and to Airflow, which looks at a cron expression too late."""
+    if not croniter.is_valid(schema.schedule):
+        raise SchemaError(path.name, ["schedule: is no cron expression; write one such as 0 2 * * *"])
+    if f"screening_{schema.name}" in taken:
+        raise SchemaError(path.name, [f"name: another schema is called {schema.name} too; each needs its own"])
+
+
+def refused_dag(path: Path, taken: dict[str, DAG], reason: str) -> DAG:
+    """Wire the DAG that stands for a schema that cannot be used."""
+    plain = f"screening_{safe(path.stem)}"
+    with DAG(
+        dag_id=f"{plain}_refused" if plain in taken else plain,
+        description="The schema cannot be used: see the DAG's documentation",
+        doc_md=f"# {path.name} cannot be used\n\n```\n{reason}\n```\n\nNobody is screened by it until it is mended.",
+        schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC") if settings().scheduled else None,
+        start_date=FIRST_DAY,
+        catchup=False,
+        tags=["screening", "refused"],
+    ) as dag:
+        RefuseOperator(task_id="refuse", reason=reason)
+    return dag
 
 
 def params() -> dict[str, Param]:

@@ -236,3 +236,19 @@ class RemoveStagingOperator(BaseOperator):
         folder = run_files.staging(self.dag_id, context["run_id"])
         if folder.exists():
             folder.rmdir(recursive=True)
+
+
+class RefuseOperator(BaseOperator):
+    """
+    Fail at once with a reason: it stands where a schema cannot be used.
+
+    :param reason: what is wrong and what to do.
+    """
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow's signature
+        """Fail."""
+        raise AirflowFailException(self.reason)
