@@ -150,9 +150,9 @@ def test_more_failures_than_tolerated_fail_the_run_after_the_others_are_written(
 
 
 def test_nothing_that_airflow_stored_holds_phi(
-    screening: Screening, hospital: list[str], server: SandboxServer, airflow_home: Any
+    screening: Screening, hospital: list[str], server: SandboxServer, airflow_home: Any, capfd: Any
 ) -> None:
-    """Marker names, identifiers and values, in a run with trouble, are nowhere in database, logs and reports."""
+    """Marker names, identifiers and values, in a run with trouble, are nowhere in database, logs, output and reports."""
     birth, value = "1931-07-19", 151.625
     server.load([
         {"resourceType": "Patient", "id": "marked", "birthDate": birth, "gender": "male",
@@ -171,5 +171,8 @@ def test_nothing_that_airflow_stored_holds_phi(
     markers = [b"Markerfamily", b"Markergiven", b"MRN-MARKER-77", birth.encode(), b"Markertext", b"151.625"]
     stored = [path for folder in (airflow_home, screening.folder) for path in folder.rglob("*") if path.is_file()]
     assert len(stored) > 5
+    told = "".join(capfd.readouterr())
+    assert "batch.write" in told  # what the tasks log is in it
     found = [(path.name, marker) for path in stored for marker in markers if marker in path.read_bytes()]
+    found += [("output", marker) for marker in markers if marker in told.encode()]
     assert found == []

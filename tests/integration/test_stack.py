@@ -1,5 +1,6 @@
 """A real Airflow: API server, scheduler, LocalExecutor; one scheduled, one manual and one backfill run through REST."""
 
+import json
 import os
 import time
 from collections import Counter
@@ -31,6 +32,39 @@ def last_tick() -> datetime:
     return today if today <= now else today - timedelta(days=1)
 
 
+MARKERS = (b"Markerfamily", b"MRN-MARKER-77", b"1931-07-19", b"Markertext", b"151.625")
+
+
+def marked(tick: datetime) -> dict[str, Any]:
+    """A patient in hospital whose name, identifier, birth date and values would be known anywhere."""
+    codes = (("8867-4", "/min"), ("9279-1", "/min"), ("6690-2", "10*3/uL"), ("2160-0", "mg/dL"))
+    subject = {"reference": "Patient/marked"}
+    resources: list[dict[str, Any]] = [
+        {
+            "resourceType": "Patient", "id": "marked", "birthDate": "1931-07-19", "gender": "male",
+            "name": [{"family": "Markerfamily"}], "identifier": [{"system": "urn:mrn", "value": "MRN-MARKER-77"}],
+        },
+        {
+            "resourceType": "Encounter", "id": "marked", "status": "in-progress", "subject": subject,
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+            "period": {"start": (tick - timedelta(days=5)).isoformat()},
+        },
+        *(
+            {
+                "resourceType": "Observation", "id": f"marked-{code}", "status": "final", "subject": subject,
+                "code": {"coding": [{"system": "http://loinc.org", "code": code}], "text": "Markertext"},
+                "effectiveDateTime": (tick - timedelta(hours=1)).isoformat(),
+                "valueQuantity": {"value": 151.625, "system": "http://unitsofmeasure.org", "code": unit},
+            }
+            for code, unit in codes
+        ),
+    ]  # fmt: skip
+    entries = [
+        {"resource": r, "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"}} for r in resources
+    ]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+
 def quiet(text: str) -> None:
     """Say nothing."""
 
@@ -49,6 +83,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, tick: datetime) -> Iterator[
         running.start_sandbox()
         with FhirClient(ClientSettings(base_url=running.fhir_base_url)) as client:
             seed(client, Hospital(size=12, seed=5, now=tick), named=True)
+            client.transact(marked(tick))
         running.migrate()
         running.start_airflow(triggerer=False)
         running.api.wait_for_dag(DAG_ID, running.processes.check)
@@ -152,3 +187,15 @@ def test_a_backfill_screens_each_past_day_as_of_that_day_and_once(stack: LocalSt
         assert time.monotonic() < end
         time.sleep(1)
     assert versions(stack) == before
+
+
+def test_nothing_that_airflow_stored_holds_phi(stack: LocalStack) -> None:
+    """Runs after the others: the marked patient was in each of their cohorts."""
+    stored = [
+        path for part in ("airflow", "reports", "logs") for path in (stack.home / part).rglob("*") if path.is_file()
+    ]
+    logs = [path for path in stored if path.suffix == ".log" and "task_id=batch.write" in str(path)]
+    assert len(logs) >= 4
+    lines = [line for path in stored if path.name == "summary.json" for line in json.loads(path.read_text())["lines"]]
+    assert "marked" in {line["patient_id"] for line in lines}
+    assert [(path.name, marker) for path in stored for marker in MARKERS if marker in path.read_bytes()] == []
