@@ -44,7 +44,8 @@ from screening.features import featurize
 from screening.readers.fhir import read
 from screening.scoring import score
 content = [*chart("b"), *chart("a"), patient("c"), observation(who="c", hours=30), observation(who="c", status="x")]
-folder = Path(tempfile.mkdtemp())
+kept = tempfile.TemporaryDirectory()
+folder = Path(kept.name)
 reading = read(content, sepsis(), patient_ids={"a", "b", "c"})
 found = featurize(reading, sepsis(), T, patient_ids=["a", "b", "c"])
 staging.save_reading(folder, reading)
@@ -52,6 +53,7 @@ staging.save_matrix(folder, found)
 staging.save_results(folder, score(found, sepsis(), rule_bundle()))
 whole = b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
 print(hashlib.sha256(whole).hexdigest(), sepsis().fingerprint())
+kept.cleanup()
 """
 
 

@@ -35,8 +35,8 @@ def start():
     yield run
     for process in running:
         if process.poll() is None:
-            process.kill()
-        process.communicate()
+            process.terminate()  # so that it removes its temporary database
+        process.communicate(timeout=30)
 
 
 def ask(url, method="GET", body=None):
