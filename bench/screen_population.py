@@ -64,10 +64,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=5000)
     parser.add_argument("--batch-size", type=int, default=250)
-    parser.add_argument("--files", type=Path, help="FHIR files to load instead; then each patient's latest values count")
+    parser.add_argument(
+        "--files", type=Path, help="FHIR files to load instead; then each patient's latest values count"
+    )
     parser.add_argument("--keep", type=Path, help="where to copy the run's summary.md")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, LocalStack(Path(folder), Ports(), scheduled=False, say=print) as stack:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalStack(Path(folder), Ports(), scheduled=False, say=print) as stack,
+    ):
         began = time.monotonic()
         if chosen.files:
             with closing(Store(Path(folder) / "fhir.db")) as store:
