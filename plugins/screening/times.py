@@ -61,7 +61,7 @@ def span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
             start = end = micros(value if offset else value.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return "bad_time"
-    # Year 9999 is a common placeholder, and its last day ends in the year 10000 somewhere, which no datetime can hold.
+    # Year 9999 is often written for "open", and its last day ends in the year 10000 somewhere, which no datetime can hold.
     return (start, end) if start >= _FIRST and end <= _LAST else "bad_time"
 
 
