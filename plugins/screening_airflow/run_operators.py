@@ -137,7 +137,10 @@ def wanted(params: Any, schema: Schema) -> Cohort:
     if ids:
         return Cohort(patient_ids=[str(one) for one in ids])
     if search:
-        return Cohort(group=search) if str(search).startswith("Group/") else Cohort(search=search)
+        try:
+            return Cohort(group=search) if str(search).startswith("Group/") else Cohort(search=search)
+        except ValueError:  # pydantic's words quote what was given, which may name a patient
+            raise FatalError("cohort must read like Encounter?class=IMP or Group/icu") from None
     if schema.cohort is None:
         raise FatalError("the schema names no cohort: give patient_ids or cohort for this run")
     return schema.cohort
