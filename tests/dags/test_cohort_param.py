@@ -1,11 +1,11 @@
 """Whom the params of a run name."""
 
 import pytest
+from tests.dags.conftest import ROOT
 
 from screening.errors import FatalError
 from screening.schema import Cohort, load_schema
 from screening_airflow.run_operators import wanted
-from tests.dags.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "include" / "schemas" / "sepsis.yaml")
 
