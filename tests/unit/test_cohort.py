@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.charts import BASE, T, sepsis
 
 from screening.cohort import members, parse_search, split
-from screening.errors import FatalError, FhirFatalError, FhirNotFound
+from screening.errors import FatalError, FhirFatalError, FhirNotFound, FhirTemporaryError
 from screening.schema import Cohort
 
 
@@ -118,8 +118,42 @@ def test_a_group_in_a_group_is_refused() -> None:
 
 
 def test_a_group_that_does_not_exist_is_told_as_such() -> None:
-    with pytest.raises(FhirNotFound):
+    with pytest.raises(
+        FhirNotFound, match=r"the cohort's Group/icu is not on the server .* mend the schema's cohort"
+    ) as caught:
         members(Cohort(group="Group/icu"), T, Server(), BASE)
+    assert caught.value.status == 404
+
+
+class Refusing(Server):
+    """Refuses every search, as late as at its first page."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def search(self, resource_type: str, params: list[tuple[str, str]]) -> Any:
+        yield from ()
+        raise self.error
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_search_that_the_server_refuses_is_told_as_the_cohorts(status: int) -> None:
+    server = Refusing(FhirFatalError("unknown parameter", status=status))
+    with pytest.raises(FhirFatalError, match=r"the server refused the cohort's search \(unknown parameter\)") as caught:
+        members(Cohort(search="Encounter?class=IMP"), T, server, BASE)
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FhirFatalError("no right to search", status=403), FhirTemporaryError("down", status=503)],
+    ids=["403", "503"],
+)
+def test_every_other_refusal_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        members(Cohort(search="Encounter?class=IMP"), T, Refusing(error), BASE)
+    assert caught.value is error
 
 
 @pytest.mark.parametrize(

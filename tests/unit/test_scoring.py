@@ -351,6 +351,19 @@ class TestStanding:
         ]
         assert all(one.probability is None and one.risk_level is None for one in found[1:])
 
+    def test_the_model_is_not_asked_about_whom_it_does_not_score(self) -> None:
+        rows_seen: list[int] = []
+
+        def answers(rows: Any) -> Any:
+            rows_seen.append(len(rows))
+            return np.full(len(rows), 0.5)
+
+        bundle = fixed(Fixed(answers))
+        rows_seen.clear()
+        content = [*chart("a"), *chart("dead", deceasedBoolean=True), patient("empty"), *chart("b")]
+        assert [one.probability for one in results(content, bundle)] == [0.5, 0.5, None, None]
+        assert sum(rows_seen) == 2
+
     def test_the_order_is_the_cohorts(self) -> None:
         content = [*chart("a"), *chart("b"), *chart("c")]
         assert [one.patient_id for one in results(content, cohort=["c", "a", "b"])] == ["c", "a", "b"]

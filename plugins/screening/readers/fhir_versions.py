@@ -60,7 +60,7 @@ def newest(versions: list[Version]) -> list[Version]:
 def _meaning(one: Version) -> str:
     """Return what a version says apart from its source and encounter; as text, since NaN equals nothing."""
     patient = replace(one.patient, source="") if one.patient else None
-    return repr(([row[:_SAID] for row in one.rows], one.drops, patient))
+    return repr((sorted(repr(row[:_SAID]) for row in one.rows), sorted(one.drops), patient))
 
 
 def _older(mine: tuple[int | None, int | None], other: tuple[int | None, int | None]) -> bool:

@@ -129,6 +129,43 @@ def test_the_same_id_of_another_type_is_another_resource() -> None:
     assert in_every_order(version(70, "1"), condition)[0] == [70.0]
 
 
+@pytest.mark.parametrize(
+    ("change", "conflict"),
+    [
+        ({"encounter": {"reference": "Encounter/e"}}, False),
+        ({"subject": {"reference": "Patient/p/_history/2"}}, False),
+        ({"text": {"status": "generated"}}, False),
+        ({"valueQuantity": quantity(80, "/min", unit="bpm")}, False),
+        ({"valueQuantity": quantity(81)}, True),
+        ({"effectiveDateTime": "2026-03-10T11:00:00.000001Z"}, True),
+        ({"issued": NEW}, True),
+        ({"status": "cancelled"}, True),
+        ({"subject": {"reference": "Patient/q"}}, True),
+        ({"modifierExtension": [{"url": "u"}]}, True),
+    ],
+)
+def test_two_extracts_of_one_record_conflict_only_in_what_counts(change: dict[str, Any], conflict: bool) -> None:
+    content = [observation(id="o"), observation(**({"id": "o"} | change))]
+    found = {
+        tuple(read([patient(), *order], sepsis(), patient_ids=["p"]).observations["value"])
+        for order in permutations(content)
+    }
+    assert found == {()} if conflict else found == {(80.0,)}
+
+
+def test_components_in_another_order_are_no_conflict() -> None:
+    def part(code: str, number: float) -> dict[str, Any]:
+        return {"code": {"coding": [{"system": "http://loinc.org", "code": code}]}, "valueQuantity": quantity(number)}
+
+    parts = [part("8867-4", 80), part("9279-1", 14), part("9279-1", 0)]
+    first, second = (
+        observation(id="o", code=None, valueQuantity=None, component=some) for some in (parts, parts[::-1])
+    )
+    values, _, drops = in_every_order(first, second)
+    assert sorted(values) == [14.0, 80.0]
+    assert drops == {("respiratory_rate", "out_of_range"): 1}
+
+
 def test_a_resource_without_an_id_counts_once_in_however_many_bundles() -> None:
     nameless = observation(id=None)
     assert in_every_order(nameless, nameless, nameless) == ([80.0], [""], {})
