@@ -66,6 +66,7 @@ def test_the_newest_counts(versions: list[dict[str, Any]], kept: list[float]) ->
         [version(70, updated="2026-03-10T09:00:00"), version(80, updated="2026-03-10T10:00:00")],
         [version(60, "1"), version(70, "2"), version(80, "2")],
         [version(60, "1"), version(70, "2"), version(80)],
+        [version(80, status="cancelled"), version(80, valueQuantity=quantity(0))],
     ],
 )
 def test_equal_age_and_unequal_content_is_a_conflict_and_neither_is_believed(versions: list[dict[str, Any]]) -> None:
