@@ -7,7 +7,6 @@ has an effect or is listed under `DESCRIBING`; an unknown key is an error with i
 
 import copy
 import hashlib
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +24,7 @@ from pydantic import (
 
 from screening.errors import SchemaError
 from screening.feature_rules import code_problems, source_problems
-from screening.strict_yaml import read_mapping
+from screening.strict_yaml import duration, read_mapping, sentence
 from screening.units import KNOWN, by_text
 
 DESCRIBING = (
@@ -36,21 +35,8 @@ DESCRIBING = (
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 PRESENCE = ("Condition", "MedicationRequest", "MedicationAdministration")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d)")
-_STEPS = {"m": 1, "min": 1, "h": 60, "d": 1440}
-_SHORTEST, _LONGEST = 1.0, 36525 * 1440.0  # minutes; a date so far before the prediction time is always a date
 _COLUMNS = ("patient_id", "prediction_time", "standing", "reason", "encounter")
 """Columns that stand beside the features in `FeatureMatrix.rows`."""
-
-
-def _duration(value: object) -> object:
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not match:
-        raise ValueError(f"{value!r} is no duration: write a number and m, h or d, such as 24h")
-    minutes = float(match[1]) * _STEPS[match[2]]
-    if not _SHORTEST <= minutes <= _LONGEST:
-        raise ValueError(f"{value!r} is not between a minute and 100 years (1m to 36525d)")
-    return timedelta(minutes=minutes)
 
 
 class _Part(BaseModel):
@@ -68,7 +54,7 @@ class Coding(_Part):
 class Window(_Part):
     """Values with prediction_time - lookback < effective <= prediction_time count."""
 
-    lookback: Annotated[timedelta, BeforeValidator(_duration)]
+    lookback: Annotated[timedelta, BeforeValidator(duration)]
 
 
 class RiskLevels(_Part):
@@ -268,7 +254,7 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
             found = error.errors(include_url=False)
         else:
             break
-        problems |= dict.fromkeys(_sentence(item) for item in found)
+        problems |= dict.fromkeys(sentence(item) for item in found)
         unknown = [item["loc"] for item in found if item["type"] == "extra_forbidden"]
         if not unknown:
             break
@@ -299,15 +285,3 @@ def load_schema(path: Path | str) -> Schema:
     except (OSError, UnicodeDecodeError) as error:
         raise SchemaError(path.name, [f"cannot be read as UTF-8 text: {type(error).__name__}"]) from None
     return parse_schema(text, path.name)
-
-
-def _sentence(item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"]) or "top level"
-    kind, message = item["type"], item["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        message = "unknown key; remove it or mend its spelling"
-    elif kind == "missing":
-        message = "is missing"
-    elif kind == "string_type":
-        message = f"must be text, not {item['input']!r}: quote it"
-    return f"{path}: {message}"

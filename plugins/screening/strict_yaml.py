@@ -1,11 +1,17 @@
 """YAML without PyYAML's silences: a key that stands twice, or is no text, is an error."""
 
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import yaml
 
 from screening.errors import SchemaError
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d)")
+_STEPS = {"m": 1, "min": 1, "h": 60, "d": 1440}
+_SHORTEST, _LONGEST = 1.0, 36525 * 1440.0  # minutes; a date so far before the prediction time is always a date
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -47,5 +53,29 @@ def read_mapping(text: str, source: str) -> Mapping[str, Any]:
         problem = getattr(error, "problem", None) or "unreadable"
         raise SchemaError(source, [f"{where}not readable as YAML: {problem}"]) from None
     if not isinstance(data, Mapping):
-        raise SchemaError(source, ["the file is empty or is no mapping: it needs name, version and features"])
+        raise SchemaError(source, ["the file is empty or is no mapping"])
     return data
+
+
+def duration(value: object) -> object:
+    """Read `24h`, `90m` or `7d` as a timedelta; ValueError for anything else."""
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"{value!r} is no duration: write a number and m, h or d, such as 24h")
+    minutes = float(match[1]) * _STEPS[match[2]]
+    if not _SHORTEST <= minutes <= _LONGEST:
+        raise ValueError(f"{value!r} is not between a minute and 100 years (1m to 36525d)")
+    return timedelta(minutes=minutes)
+
+
+def sentence(item: Any) -> str:
+    """Say one of pydantic's errors in our words: the key's path, and what to do."""
+    path = ".".join(str(part) for part in item["loc"]) or "top level"
+    kind, message = item["type"], item["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        message = "unknown key; remove it or mend its spelling"
+    elif kind == "missing":
+        message = "is missing"
+    elif kind == "string_type":
+        message = f"must be text, not {item['input']!r}: quote it"
+    return f"{path}: {message}"
