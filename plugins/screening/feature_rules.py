@@ -15,6 +15,11 @@ _FIELDS = {  # (resource, field): transform and unit
     ("Patient", "gender"): ("encode_gender", None),
     ("Encounter", "period"): ("hours_since_admission", "h"),
 }
+MIMIC_SYSTEMS = {
+    table: f"http://mimic.mit.edu/fhir/mimic/CodeSystem/{name}"
+    for table, name in (("chartevents", "mimic-chartevents-d-items"), ("labevents", "mimic-d-labitems"))
+}
+"""Table → the code system in which MIMIC-IV-on-FHIR gives its item ids."""
 _VALUE_KEYS = ["range", "molar_mass", "assume_unit"]
 
 
@@ -86,3 +91,29 @@ def _presence_problems(feature: "Feature") -> tuple[list[str], list[str]]:
     wrong = feature.how not in ("present", "count")
     problems = [f"a {feature.fhir_resource} feature can be aggregated by present or count"] if wrong else []
     return problems, [*_VALUE_KEYS, "unit"]
+
+
+def mimic_problems(feature: "Feature") -> list[str]:
+    """Say where training would learn another thing than what screening reads.
+
+    The item ids that training takes must be the MIMIC codes that screening matches, where the feature has such codes at all:
+    a model of arterial pressure must not meet heart rates.
+    """
+    source = feature.mimic
+    if source is None:
+        return []
+    if feature.fhir_resource == "Patient":
+        fits = source.table == "patients" and not source.itemid
+        return [] if fits else ["mimic: a Patient feature comes from {table: patients}, without itemid"]
+    if feature.fhir_resource != "Observation":
+        return [f"mimic has no effect on {_such(feature)} feature: training cannot read it from MIMIC"]
+    if source.table == "patients" or not source.itemid:
+        return ["mimic: an Observation feature needs table: chartevents or labevents, and its itemid"]
+    coded = {coding.code for coding in feature.codes if coding.system in MIMIC_SYSTEMS.values()}
+    mine = {coding.code for coding in feature.codes if coding.system == MIMIC_SYSTEMS[source.table]}
+    items = {str(item) for item in source.itemid}
+    if coded and (coded != mine or mine != items):
+        read, matched = ", ".join(sorted(items)), ", ".join(sorted(coded))
+        problem = f"mimic: training would read {source.table} {read}, screening matches {matched} of MIMIC's codes"
+        return [f"{problem}: name the same items in both"]
+    return []

@@ -7,7 +7,7 @@ depends on that patient's values alone: rows are put in one order first, and not
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,15 @@ import pandas as pd
 
 from screening.errors import FatalError
 from screening.observations import NOT_A_TIME, Drop, Reading, ordered
-from screening.outcome import Outcome
+from screening.patient_features import as_micros, as_utc, patient_features, standing
 from screening.schema import PRESENCE, Feature, Schema
 from screening.times import micros
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-PredictionTime = datetime | Literal["latest"]
+PredictionTime: TypeAlias = "datetime | pd.Series[pd.Timestamp] | Literal['latest']"
 HOUR = 3_600_000_000  # microseconds
-GENDER = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
-"""The tutorial's `encode_gender`: M=1, F=0; every other gender is missing, never a third number."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,9 @@ def featurize(
     schema
         The screen.
     prediction_time
-        Timezone-aware moment; values up to and including it count. `"latest"` takes each patient's newest effective
-        time among the values that count, and leaves availability out of account.
+        Timezone-aware moment; values up to and including it count. A Series of such moments by patient_id gives each
+        patient an own one. `"latest"` takes each patient's newest effective time among the values that count, and leaves
+        availability out of account.
     patient_ids
         The cohort, in the order wanted; None takes the patients read. One without a Patient resource is `not_found`.
     zone
@@ -80,23 +79,25 @@ def featurize(
     Raises
     ------
     FatalError
-        For a prediction time without a zone, and for a patient who stands twice in the cohort.
+        For a prediction time without a zone, for a patient without one of its own where a Series is given, and for a
+        patient who stands twice in the cohort.
     """
-    if isinstance(prediction_time, datetime) and prediction_time.tzinfo is None:
+    zoned = prediction_time.dt.tz if isinstance(prediction_time, pd.Series) else getattr(prediction_time, "tzinfo", UTC)
+    if zoned is None:
         raise FatalError("prediction_time has no zone: give one, such as 2026-03-01T02:00:00+00:00")
     cohort = pd.Index(patient_ids if patient_ids is not None else reading.patients["patient_id"].tolist(), dtype="str")
     if not cohort.is_unique:
         raise FatalError("the cohort names a patient twice: name each once")
     patients = reading.patients.set_index("patient_id").reindex(cohort)
     values = _Values(ordered(reading.observations), schema, cohort)
-    t = _prediction_times(values, prediction_time, len(cohort))
+    t = _prediction_times(values, prediction_time, cohort)
     drops = Counter(reading.drops)
-    used = values.counted(t, prediction_time == "latest", drops)
+    used = values.counted(t, isinstance(prediction_time, str), drops)
     matrix, counts, newest = values.aggregate(used, t)
-    notes = _patient_features(matrix, schema, patients, t, zone or UTC)
-    standing, reason = _standing(patients, t)
+    notes = patient_features(matrix, schema, patients, t, zone or UTC)
+    settled, reason = standing(patients, t)
     frame = pd.DataFrame(
-        {"patient_id": cohort, "prediction_time": _utc(t), "standing": standing, "reason": reason}
+        {"patient_id": cohort, "prediction_time": as_utc(t), "standing": settled, "reason": reason}
         | {"encounter": values.encounters(used)}
     )
     frame[list(schema.feature_names)] = matrix
@@ -115,7 +116,7 @@ class _Values:
         self.schema, self.cohort = schema, cohort
         self.patient: Ints = who[keep].astype("int64")
         self.feature: Ints = what[keep].astype("int64")
-        self.end, self.start, self.available = (_micros(self.frame[name]) for name in (
+        self.end, self.start, self.available = (as_micros(self.frame[name]) for name in (
             "effective_time", "effective_start", "available_time",
         ))  # fmt: skip
         self.value: Floats = self.frame["value"].to_numpy("float64")
@@ -206,64 +207,18 @@ def _summary(groups: Any, how: str) -> pd.Series:
     return getattr(groups, how)()
 
 
-def _prediction_times(values: _Values, wanted: PredictionTime, patients: int) -> Ints:
+def _prediction_times(values: _Values, wanted: PredictionTime, cohort: pd.Index) -> Ints:
     if isinstance(wanted, datetime):
-        return np.full(patients, micros(wanted), dtype="int64")
-    t = np.full(patients, NOT_A_TIME, dtype="int64")
+        return np.full(len(cohort), micros(wanted), dtype="int64")
+    if isinstance(wanted, pd.Series):
+        own = as_micros(wanted.reindex(cohort))
+        if (own == NOT_A_TIME).any():
+            raise FatalError("a patient of the cohort has no prediction_time of its own: give each one")
+        return own
+    t = np.full(len(cohort), NOT_A_TIME, dtype="int64")
     measured = ~values.stay
     np.maximum.at(t, values.patient[measured], values.end[measured])
     return t
-
-
-def _patient_features(
-    matrix: Floats, schema: Schema, patients: pd.DataFrame, t: Ints, zone: tzinfo
-) -> list[tuple[int, int, str]]:
-    """Fill the Patient columns in place; return (row, column, note) for what needs a remark."""
-    notes: list[tuple[int, int, str]] = []
-    for column, feature in enumerate(schema.features.values()):
-        if feature.transform == "encode_gender":
-            matrix[:, column] = patients["gender"].map(GENDER).to_numpy("float64", na_value=np.nan)
-        elif feature.transform == "calculate_age":
-            matrix[:, column] = _ages(patients["birth_date"], t, zone)
-            rough = patients["birth_precision"].isin(["month", "year"]).to_numpy() & ~np.isnan(matrix[:, column])
-            text = "age from a birth date of {} precision"
-            precision = patients["birth_precision"]
-            notes += [(row, column, text.format(precision.iloc[row])) for row in np.flatnonzero(rough).tolist()]
-    return notes
-
-
-def _ages(birth_dates: pd.Series, t: Ints, zone: tzinfo) -> Floats:
-    """Return completed years at t; NaN where the birth date is missing or in the future, or there is no t."""
-    born = pd.to_datetime(birth_dates.where(birth_dates != ""), format="%Y-%m-%d", errors="coerce").dt
-    on = _utc(t).tz_convert(zone)
-    before = (on.month < born.month.to_numpy()) | ((on.month == born.month.to_numpy()) & (on.day < born.day.to_numpy()))
-    years = np.asarray(on.year, dtype="float64") - born.year.to_numpy("float64") - np.asarray(before, dtype="float64")
-    missing = np.asarray(on.isna()) | born.year.isna().to_numpy()
-    return np.where(missing | (years < 0), np.nan, years)
-
-
-def _standing(patients: pd.DataFrame, t: Ints) -> tuple[list[str], list[str]]:
-    """Settle who is not scored whatever the data: unknown, unreadable, merged or dead before the prediction time."""
-    died = _micros(patients["deceased_time"])
-    deceased = patients["deceased"].fillna(False).to_numpy(bool) & ((died == NOT_A_TIME) | (died <= t))
-    unknown = patients["source"].isna().to_numpy()
-    merged = patients["merged"].fillna(False).to_numpy(bool)
-    problem = patients["problem"].fillna("").tolist()
-    standing, reason = [], []
-    for row in range(len(patients)):
-        if unknown[row]:
-            found = (Outcome.NOT_FOUND.value, "no Patient resource of this id")
-        elif problem[row]:
-            found = (Outcome.FAILED.value, str(problem[row]))
-        elif merged[row]:
-            found = (Outcome.EXCLUDED.value, "merged into another Patient")
-        elif deceased[row]:
-            found = (Outcome.EXCLUDED.value, "deceased before the prediction time")
-        else:
-            found = ("", "")
-        standing.append(found[0])
-        reason.append(found[1])
-    return standing, reason
 
 
 def _cells(
@@ -279,7 +234,7 @@ def _cells(
             "patient_id": cohort.take(rows),
             "feature": pd.array(names[columns].tolist(), dtype="str"),
             "count": counts[rows, columns],
-            "time": _utc(newest[rows, columns]),
+            "time": as_utc(newest[rows, columns]),
             "note": pd.array(
                 [remark.get(key, "") for key in zip(rows.tolist(), columns.tolist(), strict=True)], dtype="str"
             ),
@@ -295,13 +250,3 @@ def observed(feature: Feature) -> bool:
 def absence_is_zero(feature: Feature) -> bool:
     """Tell whether nothing found is a value of its own (0) and not a missing one."""
     return feature.fhir_resource in PRESENCE or feature.how == "count"
-
-
-def _micros(column: pd.Series) -> Ints:
-    """Return UTC microseconds; NaT becomes `NOT_A_TIME`."""
-    found: Ints = pd.DatetimeIndex(column).as_unit("us").asi8.astype("int64")
-    return found
-
-
-def _utc(t: Ints) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(t.view("datetime64[us]")).tz_localize("UTC")

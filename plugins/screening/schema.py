@@ -23,13 +23,13 @@ from pydantic import (
 )
 
 from screening.errors import SchemaError
-from screening.feature_rules import code_problems, source_problems
+from screening.feature_rules import code_problems, mimic_problems, source_problems
 from screening.strict_yaml import duration, read_mapping, sentence
 from screening.units import KNOWN, by_text
 
 DESCRIBING = (
     "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
-    "features.*.codes.*.display", "features.*.mimic",
+    "features.*.codes.*.display",
 )  # fmt: skip
 """Keys that only describe: they are kept and shown, and change no score."""
 
@@ -37,6 +37,10 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 PRESENCE = ("Condition", "MedicationRequest", "MedicationAdministration")
 _COLUMNS = ("patient_id", "prediction_time", "standing", "reason", "encounter")
 """Columns that stand beside the features in `FeatureMatrix.rows`."""
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class _Part(BaseModel):
@@ -85,10 +89,12 @@ class Cohort(_Part):
 
 
 class MimicSource(_Part):
-    """Where MIMIC-IV keeps the same quantity."""
+    """Where MIMIC-IV keeps the same quantity; training reads it there."""
 
     table: Literal["chartevents", "labevents", "patients"]
-    itemid: list[int] = []
+    itemid: Annotated[
+        tuple[int, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+    ] = ()
 
 
 class Feature(_Part):
@@ -159,7 +165,7 @@ class Feature(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = [*code_problems(self), *source_problems(self)]
+        problems = [*code_problems(self), *source_problems(self), *mimic_problems(self)]
         if self.range is not None and not self.range[0] < self.range[1]:
             problems.append("range must be [low, high] with low below high")
         if problems:
@@ -232,7 +238,7 @@ class Schema(_Part):
         """Return the sha256 of all that can change a feature's value; describing keys are left out."""
         leave = ("description", "model_info", "metadata", "cohort", "schedule", "features")
         body = self.model_dump_json(exclude={"outcome": {"display"}} | dict.fromkeys(leave, True))
-        without: Any = {"display": True, "dtype": True, "mimic": True, "codes": {"__all__": {"display"}}}
+        without: Any = {"display": True, "dtype": True, "codes": {"__all__": {"display"}}}
         body += "".join(feature.model_dump_json(exclude=without) for feature in self.features.values())
         return hashlib.sha256(body.encode()).hexdigest()
 

@@ -141,7 +141,7 @@ def test_what_is_no_lookback(text: str) -> None:
         (LEAST + "outcome: {system: s, code: c, text: t}\n", "outcome.text", "unknown key"),
         (with_feature("fhir_resource: Observation, unit: /min, codes: [{system: s, code: c, version: v}]"),
          "features.extra.codes.0.version", "unknown key"),
-        (with_feature(f"{OBSERVATION}, mimic: {{table: chartevents, item: [1]}}"),
+        (with_feature(f"{OBSERVATION}, mimic: {{table: chartevents, itemid: [1], item: [1]}}"),
          "features.extra.mimic.item", "unknown key"),
         (LEAST.replace("name: small\n", ""), "name", "is missing"),
         (LEAST.replace('version: "1"', ""), "version", "is missing"),
@@ -417,7 +417,7 @@ CHANGES: list[tuple[str, str, bool]] = [
     ("missing: impute", "missing: insufficient", True),
     ("preliminary: false", "preliminary: true", True),
     ("code: 2160-0", "code: 38483-4", True),
-    ("itemid: [50912]", "itemid: [50813]", False),
+    ("itemid: [50912]", "itemid: [50813]", True),
     ("unit: mg/dL", "unit: umol/L", True),
     ("molar_mass: 113.12", "molar_mass: 113", True),
     ("[0.1, 150]", "[0.1, 15]", True),
@@ -467,3 +467,35 @@ def test_of_names_the_features_of_a_resource_in_order() -> None:
 def test_a_surrounding_blank_in_a_code_is_no_part_of_it() -> None:
     schema = parse_schema(LEAST.replace("8867-4", "' 8867-4 '"))
     assert plain(schema)["features"]["heart_rate"]["codes"] == [{"system": LOINC, "code": "8867-4"}]
+
+
+CHART = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-chartevents-d-items"
+SOURCES = [
+    # codes screening matches, what training would read, the refusal (T1: one YAML, and it cannot contradict itself)
+    (f'[{{system: "{CHART}", code: "220045"}}]', "{table: chartevents, itemid: [220045]}", None),
+    (f'[{{system: "{LOINC}", code: 8867-4}}]', "{table: chartevents, itemid: [220045]}", None),
+    (f'[{{system: "{CHART}", code: "220045"}}]', "{table: chartevents, itemid: [220050]}", "220050, screening matches"),
+    (f'[{{system: "{CHART}", code: "220045"}}]', "{table: labevents, itemid: [220045]}", "would read labevents"),
+    (f'[{{system: "{CHART}", code: "220045"}}]', "{table: chartevents, itemid: [220045, 220046]}", "name the same"),
+    (f'[{{system: "{LOINC}", code: 8867-4}}]', "{table: chartevents}", "needs table: chartevents or labevents"),
+    (f'[{{system: "{LOINC}", code: 8867-4}}]', "{table: patients}", "needs table: chartevents or labevents"),
+]
+
+
+@pytest.mark.parametrize(("codes", "mimic", "refusal"), SOURCES)
+def test_training_reads_the_items_that_screening_matches(codes: str, mimic: str, refusal: str | None) -> None:
+    text = with_feature(f"fhir_resource: Observation, codes: {codes}, unit: /min, mimic: {mimic}")
+    if refusal is None:
+        assert parse_schema(text).features["extra"].mimic is not None
+    else:
+        with pytest.raises(SchemaError, match=r"features\.extra: mimic") as error:
+            parse_schema(text)
+        assert refusal in str(error.value)
+
+
+def test_training_cannot_read_a_condition_from_mimic() -> None:
+    text = with_feature(
+        "fhir_resource: Condition, codes: [{system: s, code: c}], mimic: {table: chartevents, itemid: [1]}"
+    )
+    with pytest.raises(SchemaError, match="mimic has no effect on a Condition feature"):
+        parse_schema(text)
