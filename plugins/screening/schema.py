@@ -251,7 +251,7 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
     SchemaError
         With every problem found, each with the path of its key.
     """
-    data: Any = read_mapping(text, source)
+    data: Any = read_mapping(text, source, needs="name, version and features")
     problems: dict[str, None] = {}
     while True:
         try:

@@ -35,8 +35,13 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_mapping(text: str, source: str) -> Mapping[str, Any]:
+def read_mapping(text: str, source: str, needs: str) -> Mapping[str, Any]:
     """Read the one mapping that a file holds.
+
+    Parameters
+    ----------
+    needs
+        The keys that it cannot do without, in words for whoever gave an empty file.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def read_mapping(text: str, source: str) -> Mapping[str, Any]:
         problem = getattr(error, "problem", None) or "unreadable"
         raise SchemaError(source, [f"{where}not readable as YAML: {problem}"]) from None
     if not isinstance(data, Mapping):
-        raise SchemaError(source, ["the file is empty or is no mapping"])
+        raise SchemaError(source, [f"the file is empty or is no mapping; it needs {needs}"])
     return data
 
 

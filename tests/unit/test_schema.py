@@ -335,9 +335,9 @@ def test_the_error_names_its_file_and_counts() -> None:
         (LEAST + "model: !!python/object:os.system {}\n", "not readable as YAML"),
         (LEAST + "model: \x00\n", "not readable as YAML"),
         ("a: &a {b: *a}\n", "not readable as YAML"),
-        ("", "the file is empty or is no mapping"),
-        ("- name: small\n", "the file is empty or is no mapping"),
-        ("just words\n", "the file is empty or is no mapping"),
+        ("", "the file is empty or is no mapping; it needs name, version and features"),
+        ("- name: small\n", "the file is empty or is no mapping; it needs name, version and features"),
+        ("just words\n", "the file is empty or is no mapping; it needs name, version and features"),
     ],
 )
 def test_yaml_that_does_not_say_one_clear_thing_is_refused(text: str, message: str) -> None:

@@ -141,7 +141,7 @@ def parse_plan(text: str, source: str = "training plan", **changes: Any) -> Trai
     SchemaError
         With every problem found, each with the path of its key.
     """
-    data = dict(read_mapping(text, source))
+    data = dict(read_mapping(text, source, needs="schema, label, untouched and candidates"))
     chosen = changes.pop("candidates", None)
     data.update(changes)
     if chosen is not None:
