@@ -57,6 +57,25 @@ def codings(concept: Any) -> Iterator[tuple[str, str]]:
                 yield system.strip(), code.strip()
 
 
+def words(concept: Any) -> frozenset[str] | None:
+    """Return all by which a status is said: codes whatever their system, a text, a bare code; None where none is said.
+
+    Systems often stand out, and a required value set makes the code clear without. Empty where something is said that
+    cannot be read.
+    """
+    if not concept:
+        return None
+    if isinstance(concept, str):  # as before R4
+        return frozenset({concept.strip()})
+    found = []
+    if isinstance(concept, dict):
+        entries = concept.get("coding")
+        found = [one.get("code") for one in (entries if isinstance(entries, list) else ()) if isinstance(one, dict)]
+        said = concept.get("text")
+        found += [said.lower()] if isinstance(said, str) else []
+    return frozenset(word.strip() for word in found if isinstance(word, str))
+
+
 def quantity(holder: Json, feature: Feature) -> float:
     """Return the value of a resource or component in the feature's canonical unit.
 

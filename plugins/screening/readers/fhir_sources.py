@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 
 from screening.observations import NOT_A_TIME
-from screening.readers.fhir_fields import Dropped, Json, When, available, codings, effective, quantity, when
+from screening.readers.fhir_fields import Dropped, Json, When, available, codings, effective, quantity, when, words
 from screening.schema import Feature, Schema
 from screening.times import span
 
 COUNTED = ("final", "amended", "corrected")
+REFUTED = frozenset({"refuted", "entered-in-error"})
+BELIEVED = frozenset({"confirmed", "provisional", "differential", "unconfirmed"})
+"""https://hl7.org/fhir/R4/valueset-condition-ver-status.html"""
 HOUR = 3_600_000_000  # microseconds
 _NUMBER = re.compile(r"[0-9]{1,64}")
 
@@ -71,16 +74,18 @@ def observation(
 def condition(resource: Json, known: Index, zone: tzinfo | None) -> Iterator[Found | tuple[str, str]]:
     """Yield the Condition features present: active, or of unsaid status and not abated; not refuted; with a time.
 
+    A status that is said in a way that cannot be read is no unsaid one: it may say that the patient is well.
     Effective from its onset, or from its record where the onset is not told; available from its record.
     """
     wanted = features_of(resource.get("code"), known)
     try:
-        if any(code in ("entered-in-error", "refuted") for _, code in codings(resource.get("verificationStatus"))):
+        certainty = words(resource.get("verificationStatus"))
+        if certainty is not None and (certainty & REFUTED or not certainty & BELIEVED):
             raise Dropped("status")  # noqa: TRY301
-        states = {code for _, code in codings(resource.get("clinicalStatus"))}
-        if states and not states & {"active", "recurrence", "relapse"}:
+        states = words(resource.get("clinicalStatus"))
+        if states is not None and not states & {"active", "recurrence", "relapse"}:
             raise Dropped("not_active")  # noqa: TRY301
-        if not states and any(key.startswith("abatement") for key in resource):
+        if states is None and any(key.startswith("abatement") for key in resource):
             raise Dropped("not_active")  # noqa: TRY301
         period = resource.get("onsetPeriod")
         onset = resource.get("onsetDateTime") or (period.get("start") if isinstance(period, dict) else None)
