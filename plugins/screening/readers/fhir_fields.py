@@ -114,7 +114,7 @@ def in_unit(number: float, system: Any, code: Any, unit: Any, feature: Feature) 
         raise Dropped(how)
     value = how(number)
     low, high = feature.range or (-ABSURD, ABSURD)
-    if not low <= value <= high:
+    if not low <= value <= high or abs(value) > ABSURD:
         raise Dropped("out_of_range")
     return value
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import marshal
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from screening.observations import COLUMNS, Drop, PatientRecord, Row
 from screening.readers.fhir_fields import Json
@@ -71,5 +73,9 @@ def _older(mine: tuple[int | None, int | None], other: tuple[int | None, int | N
     return False
 
 
-def _digest(part: object) -> bytes:
-    return hashlib.blake2b(json.dumps(part, sort_keys=True, default=str).encode(), digest_size=16).digest()
+def _digest(part: Any) -> bytes:
+    try:
+        said = json.dumps(part, sort_keys=True, default=str).encode()
+    except RecursionError:  # a parser lets more nesting in than Python's own writer gets out again
+        said = marshal.dumps(part, 2)
+    return hashlib.blake2b(said, digest_size=16).digest()

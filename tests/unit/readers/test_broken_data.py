@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.charts import T, observation, patient, rule_bundle, sepsis
@@ -91,3 +93,28 @@ def test_a_resource_with_anything_in_its_fields(change: dict[str, Any], sound: d
 def test_any_json_at_all(content: Any) -> None:
     row = good_row([content, *GOOD])
     assert row["wbc"] == 9.0
+
+
+@pytest.mark.parametrize("depth", [200, 990, 1020])
+@pytest.mark.parametrize(
+    ("begin", "end", "wrap"),
+    [
+        ("[", "]", "{}"),
+        ('{"a":', "}", "{}"),
+        ("[", "]", '{{"resourceType": "Observation", "id": "deep", "extension": {}}}'),
+        ('{"a":', "}", '{{"resourceType": "Patient", "id": "p", "meta": {}}}'),
+    ],
+)
+def test_nesting_as_deep_as_the_parser_lets_in(begin: str, end: str, wrap: str, depth: int) -> None:
+    content = orjson.loads(wrap.format(begin * depth + "1" + end * depth))
+    row = good_row([content, *GOOD])
+    assert row["heart_rate"] == ALONE["heart_rate"]
+    again = good_row([content, content, *GOOD])
+    assert again["heart_rate"] == ALONE["heart_rate"]
+
+
+def test_bundles_within_bundles_without_end() -> None:
+    whole: Any = observation(who="good")
+    for _ in range(300):
+        whole = {"resourceType": "Bundle", "entry": [{"resource": whole}]}
+    assert read([whole, *GOOD], sepsis()).drops == {("", "", "not_a_resource"): 1}

@@ -158,6 +158,15 @@ def test_without_a_range_an_absurd_number_is_refused_and_an_odd_one_is_not() -> 
     check({"valueQuantity": quantity(9e29, "/s")}, "out_of_range", free)  # absurd once it is converted
 
 
+@pytest.mark.parametrize("bounds", ["[0, .inf]", "[0, 1.0e+300]", "[-.inf, .inf]"])
+def test_no_range_lets_in_what_no_model_can_hold(bounds: str) -> None:
+    wide = schema_of(
+        f"heart_rate: {{fhir_resource: Observation, code: 8867-4, code_system: {LOINC}, unit: /min, range: {bounds}}}"
+    )
+    check({"valueQuantity": quantity(1e29)}, KEPT, wide)
+    check({"valueQuantity": quantity(1e30, "/s")}, "out_of_range", wide)
+
+
 CHART, LAB = f"{MIMIC}/mimic-chartevents-d-items", f"{MIMIC}/mimic-d-labitems"
 
 
