@@ -25,10 +25,13 @@ from screening.features import featurize
 from screening.model.bundle import ModelBundle
 from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import read
+from screening.results.risk_assessment import AssessmentContext, build
 from screening.scoring import score
 
 MODELS = [boosted_bundle(), rule_bundle(), rule_bundle(medians=MEDIANS)]
 models = pytest.mark.parametrize("model", MODELS, ids=["boosted", "rule", "with medians"])
+
+CONTEXT = AssessmentContext.of(sepsis(), {"name": "rule", "version": "1", "sha256": "0" * 64, "synthetic": True})
 
 VITALS_ONLY = {name: SICK[name] for name in ("heart_rate", "temperature", "respiratory_rate")}
 LABS_AND_RATES = {name: SICK[name] for name in ("heart_rate", "respiratory_rate", "wbc", "lactate", "creatinine")}
@@ -73,6 +76,10 @@ def test_f2_nothing_is_imputed_in_silence() -> None:
     told = [item for item in one.inputs if item.imputed]
     assert [item.feature for item in told] == ["wbc", "lactate", "creatinine"]
     assert all(item.time is None and item.count == 0 for item in told)
+    written = build(one, CONTEXT)
+    assert written["status"] == "preliminary"
+    assert "not observed: White blood cells, Lactate, Creatinine" in written["prediction"][0]["rationale"]
+    assert build(result(chart(), rule_bundle(medians=MEDIANS)), CONTEXT)["status"] == "final"
     assert not any("wbc" in source or "lactate" in source for source in one.basis)
 
 

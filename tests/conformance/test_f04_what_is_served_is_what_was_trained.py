@@ -1,8 +1,10 @@
 """F4: the peer trains on other items, units, windows and ages than it serves."""
 
 import pytest
-from tests.charts import MIMIC, T, by_reason, matrix, observation, patient, row, sepsis
+from tests.charts import MIMIC, T, by_reason, chart, matrix, observation, patient, results, row, rule_bundle, sepsis
 
+from screening.errors import ModelError
+from screening.outcome import Outcome
 from screening.readers.fhir import read
 
 CHART, LAB = f"{MIMIC}/mimic-chartevents-d-items", f"{MIMIC}/mimic-d-labitems"
@@ -70,3 +72,18 @@ def test_f4_values_of_another_stay_are_not_in_the_window() -> None:
 def test_f4_age_is_the_age_at_the_prediction_time() -> None:
     """The peer trains on the anchor age and serves the difference of two years' numbers."""
     assert row([patient(birthDate="1966-12-31")], t=T)["age"] == 59.0
+
+
+@pytest.mark.parametrize(
+    ("told", "what"),
+    [
+        ({"units": {"temperature": "[degF]"}}, r"other units: temperature \(\[degF\], the schema has Cel\)"),
+        ({"aggregation": {"heart_rate": "last"}}, r"other aggregation: heart_rate \(last, the schema has mean\)"),
+    ],
+)
+def test_f4_a_model_fitted_on_another_unit_or_aggregate_scores_nobody(told: dict[str, object], what: str) -> None:
+    """The peer's model of Celsius is served Fahrenheit, and nothing compares."""
+    with pytest.raises(ModelError, match=what):
+        results(chart(), rule_bundle(**told))
+    same = {"units": {"temperature": "Cel"}, "aggregation": {"heart_rate": "mean"}}
+    assert [one.outcome for one in results(chart(), rule_bundle(**same))] == [Outcome.SCORED]
