@@ -42,7 +42,7 @@ class FeatureMatrix:
     basis
         The sources of the values used: `patient_id`, `feature`, `source`, each once.
     drops
-        As in `Reading`, with what fell outside the window added.
+        As in `Reading`, with what fell outside the window or belongs to no Patient that was read added.
     """
 
     rows: pd.DataFrame
@@ -72,7 +72,8 @@ def featurize(
         patient an own one. `"latest"` takes each patient's newest effective time among the values that count, and leaves
         availability out of account.
     patient_ids
-        The cohort, in the order wanted; None takes the patients read. One without a Patient resource is `not_found`.
+        The cohort, in the order wanted; None takes the patients read, and counts the values of anybody else as
+        `foreign_subject`. One without a Patient resource is `not_found`.
     zone
         Where "today" is taken for ages; UTC unless given.
 
@@ -92,6 +93,8 @@ def featurize(
     values = _Values(ordered(reading.observations), schema, cohort)
     t = _prediction_times(values, prediction_time, cohort)
     drops = Counter(reading.drops)
+    if patient_ids is None:  # nobody was left out on purpose
+        drops.update(values.nobodys)
     used = values.counted(t, isinstance(prediction_time, str), drops)
     matrix, counts, newest = values.aggregate(used, t)
     notes = patient_features(matrix, schema, patients, t, zone or UTC)
@@ -112,6 +115,10 @@ class _Values:
         who = cohort.get_indexer(pd.Index(frame["patient_id"]))
         what = pd.Index(schema.feature_names).get_indexer(pd.Index(frame["feature"]))
         keep = (who >= 0) & (what >= 0)
+        lost = frame.loc[(who < 0) & (what >= 0), "feature"]
+        self.nobodys: Counter[Drop] = Counter(
+            {("", str(n), "foreign_subject"): int(k) for n, k in lost.value_counts().items()}
+        )
         self.frame = frame[keep].reset_index(drop=True)
         self.schema, self.cohort = schema, cohort
         self.patient: Ints = who[keep].astype("int64")

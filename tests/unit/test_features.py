@@ -449,6 +449,11 @@ class TestTheMatrix:
         assert found.basis["source"].tolist() == ["Observation/p-heart-rate-1.0-113.0"]
         assert found.drops == {}
 
+    def test_values_of_somebody_whose_patient_was_not_read_do_not_vanish_unseen(self) -> None:
+        found = matrix([*chart("p"), observation(who="q"), observation(who="q", hours=2), observation("wbc", who="r")])
+        assert found.rows["patient_id"].tolist() == ["p"]
+        assert found.drops == {("", HR, "foreign_subject"): 2, ("", "wbc", "foreign_subject"): 1}
+
     def test_the_readers_drops_are_kept_and_its_reading_is_left_as_it_was(self) -> None:
         reading = read([patient(), observation(status="cancelled"), observation(hours=30)], sepsis())
         for _ in range(2):

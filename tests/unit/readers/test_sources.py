@@ -147,7 +147,7 @@ def coded(code: str) -> Change:
         ({"onsetDateTime": "2019"}, 1, ""),
         ({"onsetDateTime": "2026", "recordedDate": at(5)}, 0, "after_prediction_time"),
         ({"modifierExtension": [{"url": "u"}]}, 0, "modifier_extension"),
-        ({"subject": {"reference": "Patient/q"}}, 0, ""),
+        ({"subject": {"reference": "Patient/q"}}, 0, "foreign_subject"),
         ({"code": concept(ICD, "E11")}, 0, ""),
         ({"code": None}, 0, ""),
     ],
@@ -249,7 +249,7 @@ def test_a_medication_by_reference_is_counted_as_not_understood(make: Any) -> No
         ({"status": "finished", "period": {"start": at(30), "end": at(-1)}}, 30.0, ""),
         ({"status": "finished", "period": {"start": at(30), "end": at(0)}}, None, "ended"),
         ({"status": "finished", "period": {"start": at(30), "end": at(-1e-6 / 3.6)}}, 30.0, ""),
-        ({"subject": {"reference": "Patient/q"}}, None, ""),
+        ({"subject": {"reference": "Patient/q"}}, None, "foreign_subject"),
     ],
 )  # fmt: skip
 def test_hours_since_admission(change: Change, hours: float | None, reason: str) -> None:
