@@ -14,6 +14,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 GENDER = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
 """The tutorial's `encode_gender`: M=1, F=0; every other gender is missing, never a third number."""
+OLDEST = 130
+"""Nobody has lived so long: such a birth date is a placeholder (0001-01-01, 1800-01-01), or the time is one."""
 
 
 def patient_features(
@@ -34,13 +36,13 @@ def patient_features(
 
 
 def ages(birth_dates: pd.Series, t: Ints, zone: tzinfo) -> Floats:
-    """Return completed years at t; NaN where the birth date is missing or in the future, or there is no t."""
+    """Return completed years at t; NaN without a t, and for a birth date that is missing, to come or beyond `OLDEST`."""
     born = pd.to_datetime(birth_dates.where(birth_dates != ""), format="%Y-%m-%d", errors="coerce").dt
     on = as_utc(t).tz_convert(zone)
     before = (on.month < born.month.to_numpy()) | ((on.month == born.month.to_numpy()) & (on.day < born.day.to_numpy()))
     years = np.asarray(on.year, dtype="float64") - born.year.to_numpy("float64") - np.asarray(before, dtype="float64")
     missing = np.asarray(on.isna()) | born.year.isna().to_numpy()
-    return np.where(missing | (years < 0), np.nan, years)
+    return np.where(missing | (years < 0) | (years > OLDEST), np.nan, years)
 
 
 def standing(patients: pd.DataFrame, t: Ints) -> tuple[list[str], list[str]]:
