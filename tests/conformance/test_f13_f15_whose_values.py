@@ -82,3 +82,20 @@ def test_f15_a_patient_resource_of_another_is_not_this_patients_age() -> None:
     found = featurize(read([content], sepsis(), patient_ids=["p"]), sepsis(), T, patient_ids=["p"])
     assert found.rows["age"].tolist() == [60.0]
     assert found.basis.loc[found.basis["feature"] == "age", "source"].tolist() == ["Patient/p"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"subject": {"reference": "https://elsewhere.example.org/r4/Patient/p"}}, "foreign_subject"),
+        ({"subject": {"reference": f"{BASE}-test/Patient/p"}}, "foreign_subject"),
+        ({"focus": [{"reference": "Patient/newborn"}]}, "foreign_focus"),
+        ({"subject": {"display": "p"}}, "no_subject"),
+    ],
+)
+def test_f15_what_is_not_known_to_be_this_patients_is_not(change: dict[str, object], reason: str) -> None:
+    """The peer looks at the text of the reference alone, and never at the focus."""
+    content = [patient(), observation(value=72.0), observation(value=290.0, hours=2, **change)]
+    found = matrix(content, patient_ids=["p"], base_url=BASE)
+    assert found.rows["heart_rate"].tolist() == [72.0]
+    assert {why for _, _, why in found.drops} == {reason}

@@ -49,3 +49,10 @@ def test_f14_the_bounds_are_the_schemas() -> None:
     schema = heart_rate_schema(more="risk_levels: {moderate: 0.2, high: 0.3}")
     found = [result([patient(), observation(value=v)], percent(), schema=schema).risk_level for v in (19.9, 20.0, 30.0)]
     assert found == ["low", "moderate", "high"]
+
+
+@pytest.mark.parametrize(("heart_rate", "written", "level"), [(69.996, 0.7, "high"), (69.994, 0.6999, "moderate")])
+def test_f14_the_band_is_that_of_the_number_that_is_written(heart_rate: float, written: float, level: str) -> None:
+    """The peer takes the band from one number and shows another, so that 0.7 can be moderate."""
+    one = result([patient(), observation(value=heart_rate)], percent(), schema=heart_rate_schema())
+    assert (one.probability, one.risk_level) == (written, level)
