@@ -5,7 +5,7 @@ reason. The order of the input, its paging and its wrapping make no difference t
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
@@ -55,22 +55,30 @@ class FhirReader:
 
     def add(self, content: Any) -> None:
         """Take a resource, a Bundle, a CDS Hooks prefetch object, or a list of these."""
+        for part in content if isinstance(content, list) else [content]:
+            self._add(part)
+
+    def _add(self, content: Any) -> None:
+        """Take one Bundle or resource; a urn means the Patient that its own Bundle names by it, before any other's."""
         found = list(unwrap(content, self._loose))
+        own: dict[str, str] = {}
         for url, resource in found:
             if resource.get("resourceType") == "Patient" and url.startswith("urn:"):
-                self._urns[url] = text(resource.get("id")) or url.removeprefix("urn:uuid:")
+                _name(own, url, text(resource.get("id")) or url.removeprefix("urn:uuid:"))
+        for url, identity in own.items():
+            _name(self._urns, url, identity)
         for url, resource in found:
             if resource.get("resourceType") == "Patient":
-                self._take_patient(resource, self._urns.get(url, ""))
-            elif any(self._is_open(_reference(holder)) for holder in _whom(resource)):
+                self._take_patient(resource, own.get(url, ""))
+            elif any(_is_open(_reference(holder), own) for holder in _whom(resource)):
                 self._waiting.append(resource)
             else:
-                self._take(resource)
+                self._take(resource, own)
 
     def reading(self) -> Reading:
         """Return all that was taken so far."""
         for resource in self._waiting:
-            self._take(resource)
+            self._take(resource, self._urns)
         self._waiting.clear()
         rows: list[Row] = []
         drops = Counter(self._loose)
@@ -86,10 +94,6 @@ class FhirReader:
                 drops.update(newest[0].drops)
         return Reading(table(rows, drops), patient_table(patients), drops)
 
-    def _is_open(self, reference: str) -> bool:
-        """Tell whether a reference is one within a Bundle whose Patient may come in a later part of it."""
-        return reference.startswith("urn:") and reference not in self._urns
-
     def _take_patient(self, resource: Json, known_as: str) -> None:
         identity = text(resource.get("id")) or known_as
         if not identity:
@@ -98,11 +102,11 @@ class FhirReader:
             record = fields.patient(resource, identity, self.zone)
             self._keep(identity, resource, as_version(resource, [], [], record))
 
-    def _take(self, resource: Json) -> None:
+    def _take(self, resource: Json, urns: Mapping[str, str]) -> None:
         found = self._found(resource, str(resource.get("resourceType")))
         if found is not None:
             # Kept even where it holds nothing of interest: a newer version without a value displaces the older with one.
-            rows, drops = self._rows(resource, found)
+            rows, drops = self._rows(resource, found, urns)
             self._keep(text(resource.get("id")), resource, as_version(resource, rows, drops))
 
     def _found(self, resource: Json, kind: str) -> Iterator[sources.Found | tuple[str, str]] | None:
@@ -116,10 +120,12 @@ class FhirReader:
             return sources.encounter_stay(resource, self._stays, self.zone)
         return None
 
-    def _rows(self, resource: Json, found: Iterator[sources.Found | tuple[str, str]]) -> tuple[list[Row], list[Drop]]:
+    def _rows(
+        self, resource: Json, found: Iterator[sources.Found | tuple[str, str]], urns: Mapping[str, str]
+    ) -> tuple[list[Row], list[Drop]]:
         rows: list[Row] = []
         drops: list[Drop] = []
-        who, refusal = self._whose(resource)
+        who, refusal = self._whose(resource, urns)
         source = fields.reference(resource)
         stay = (
             source.split("/_history/")[0] if resource.get("resourceType") == "Encounter" else fields.encounter(resource)
@@ -136,25 +142,25 @@ class FhirReader:
                 rows.append((who, feature.name, time.end, time.start, time.available, value, unit, source, stay))
         return rows, drops
 
-    def _whose(self, resource: Json) -> tuple[str, str]:
+    def _whose(self, resource: Json, urns: Mapping[str, str]) -> tuple[str, str]:
         """Return the patient of a resource and "", or what is known of the patient and the reason for a drop."""
-        who = self._patient(_reference(resource.get("subject")))
+        who = self._patient(_reference(resource.get("subject")), urns)
         if who is None:
             return NO_PATIENT, "no_subject"
         if who == NO_PATIENT or (self.patient_ids is not None and who not in self.patient_ids):
             return NO_PATIENT, "foreign_subject"
         if resource.get("implicitRules") or resource.get("modifierExtension"):
             return who, "modifier_extension"
-        if any(self._patient(_reference(holder)) != who for holder in _foci(resource)):
+        if any(self._patient(_reference(holder), urns) != who for holder in _foci(resource)):
             return who, "foreign_focus"
         return who, ""
 
-    def _patient(self, reference: str) -> str | None:
+    def _patient(self, reference: str, urns: Mapping[str, str]) -> str | None:
         """Return the logical id that a reference names, "" for somebody else's, None for no reference at all."""
         if not reference:
             return None
         if reference.startswith("urn:"):
-            return self._urns.get(reference) or reference.removeprefix("urn:uuid:")
+            return urns.get(reference, reference.removeprefix("urn:uuid:"))
         if self._base and reference.startswith(self._base):
             reference = reference[len(self._base) :]
         kind, _, rest = reference.partition("/")
@@ -167,6 +173,16 @@ class FhirReader:
         # What has no id is known by its content, so that it counts once in however many Bundles it comes.
         key = (str(resource.get("resourceType")), identity or f"#{version.content.hex()}")
         versions.add(self._kept.setdefault(key, []), version)
+
+
+def _name(urns: dict[str, str], url: str, identity: str) -> None:
+    """Note whom a urn names: nobody where two Bundles name two by it, for then a reference tells neither."""
+    urns[url] = identity if urns.get(url, identity) == identity else NO_PATIENT
+
+
+def _is_open(reference: str, urns: Mapping[str, str]) -> bool:
+    """Tell whether a reference is one within a Bundle whose Patient may come in a later part of it."""
+    return reference.startswith("urn:") and reference not in urns
 
 
 def _settled(identity: str, newest: list[Version]) -> PatientRecord:

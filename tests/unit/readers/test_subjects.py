@@ -103,6 +103,35 @@ def test_a_urn_of_something_that_is_no_patient_is_nobodys() -> None:
     assert outcome([transaction(device, VALUE), patient()], patient_ids=["p"]) == (0, FOREIGN)
 
 
+def two_of_one_urn() -> list[dict[str, Any]]:
+    """Make a Bundle each of two patients that are named by the same urn, as sloppy exports do."""
+    values = {"p": 60.0, "q": 200.0}
+    return [
+        transaction(entry(observation(value=v, who=who, subject={"reference": URN})), entry(patient(who), URN))
+        for who, v in values.items()
+    ]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_urn_names_the_patient_of_its_own_bundle(wrapped: bool, turn: int) -> None:
+    bundles = two_of_one_urn()[::turn]
+    reading = read([bundles] if wrapped else bundles, sepsis())
+    assert dict(zip(reading.observations["patient_id"], reading.observations["value"], strict=True)) == {
+        "p": 60.0,
+        "q": 200.0,
+    }
+    assert reading.drops == {}
+
+
+def test_a_urn_that_names_two_patients_is_nobodys_where_its_bundle_does_not_tell() -> None:
+    loose = transaction(entry(observation("wbc", 9.0, subject={"reference": URN})))
+    inner = transaction(*[entry(one) for one in two_of_one_urn()])
+    for order in permutations([*two_of_one_urn(), loose]):
+        assert outcome(order) == (1, {("wbc", "foreign_subject"): 1})
+    assert outcome([inner]) == (0, {("heart_rate", "foreign_subject"): 2})
+
+
 def test_a_reading_taken_before_more_is_added_is_not_lost() -> None:
     reader = FhirReader(sepsis())
     reader.add(transaction(HIS, VALUE))
