@@ -169,6 +169,8 @@ def same_content(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
 def superseded(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """Return the resource to PUT where the content under one identifier changed: ours, amended, under their id (RA-23).
 
+    One that rests on imputed inputs stays `preliminary` all the same: `amended` would say that it is final.
+
     Raises
     ------
     ResultError
@@ -181,7 +183,8 @@ def superseded(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
         raise ResultError(f"RiskAssessment/{identity} was retracted ({theirs['status']}) and stays so")
     if own_identifier(theirs) != own_identifier(ours) or _subject(theirs) != _subject(ours):
         raise ResultError(f"RiskAssessment/{identity} has another identifier or subject: it is not ours to amend")
-    return {**ours, "id": identity, "status": "amended"}
+    status = "preliminary" if ours.get("status") == "preliminary" else "amended"
+    return {**ours, "id": identity, "status": status}
 
 
 def own_identifier(resource: dict[str, Any]) -> str | None:

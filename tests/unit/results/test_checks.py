@@ -232,6 +232,15 @@ def test_what_supersedes_is_ours_amended_under_their_id() -> None:
     assert same_content(ours, made)
 
 
+@pytest.mark.parametrize("before", ["final", "preliminary", "amended"])
+def test_what_rests_on_imputed_inputs_stays_preliminary(before: str) -> None:
+    ours = assessment(status="preliminary", **predicted(rationale="now less is known"))
+    made = superseded(ours, stored(status=before))
+    assert made == {**ours, "id": "77"}
+    check(made)
+    assert same_content(ours, made)
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_what_was_retracted_stays_so(status: str) -> None:
     with pytest.raises(ResultError, match=rf"RiskAssessment/77 was retracted \({status}\)"):
