@@ -71,6 +71,14 @@ KNOWN: dict[str, Unit] = {
     "K": Unit("K", "temperature", Fraction(1), Fraction("-273.15")),
 }
 
+# UCUM writes one unit in several ways: braces hold an annotation that means nothing, 10^ is 10*, and 1/x is x-1 is /x.
+_SAME_CODE = {
+    "{beats}/min": "/min", "{beat}/min": "/min", "{heartbeats}/min": "/min", "{breaths}/min": "/min", "{breath}/min": "/min",
+    "{resp}/min": "/min", "{counts}/min": "/min", "1/min": "/min", "min-1": "/min", "10^3/uL": "10*3/uL",
+    "10*3/mm3": "10*3/uL", "10^3/mm3": "10*3/uL", "10*3{cells}/uL": "10*3/uL", "10*3.{cells}/uL": "10*3/uL",
+    "10^9/L": "10*9/L", "10^6/uL": "10*6/uL", "10^12/L": "10*12/L", "{cells}/uL": "/uL", "mg/(100.mL)": "mg/dL",
+}  # fmt: skip
+
 # Texts as EHRs, MIMIC (system mimic-units) and Synthea write them; keys are folded by `_fold`.
 _TEXTS = {
     "/min": "bpm beats/min beats/minute beatsperminute {beats}/min {beat}/min {heartbeats}/min 1/min /minute min-1 insp/min "
@@ -101,7 +109,8 @@ _BY_TEXT = {word: code for code, words in _TEXTS.items() for word in words.split
 
 def by_code(code: str) -> Unit | None:
     """Return the unit of a UCUM code (case-sensitive), or None when the table does not know it."""
-    return KNOWN.get(code.strip())
+    code = code.strip()
+    return KNOWN.get(_SAME_CODE.get(code, code))
 
 
 def by_text(text: str) -> Unit | None:

@@ -125,6 +125,23 @@ def test_ucum_codes_are_case_sensitive_and_no_texts(code: str) -> None:
     assert by_code(code) is None
 
 
+@pytest.mark.parametrize(
+    ("code", "same"),
+    [
+        ("{beats}/min", "/min"), ("{breaths}/min", "/min"), ("{counts}/min", "/min"), ("1/min", "/min"), ("min-1", "/min"),
+        ("10^3/uL", "10*3/uL"), ("10*3/mm3", "10*3/uL"), ("10*3.{cells}/uL", "10*3/uL"), ("10^9/L", "10*9/L"),
+        ("10^12/L", "10*12/L"), ("{cells}/uL", "/uL"), ("mg/(100.mL)", "mg/dL"),
+    ],
+)  # fmt: skip
+def test_ucums_other_ways_to_write_a_unit(code: str, same: str) -> None:
+    assert by_code(code) == KNOWN[same]
+
+
+@pytest.mark.parametrize("code", ["{Beats}/MIN", "{beats}", "{beats}/h", "10^3", "{breaths}/min {x}"])
+def test_ucums_other_ways_are_told_in_full(code: str) -> None:
+    assert by_code(code) is None
+
+
 U, M = UCUM_SYSTEM, MIMIC_UNITS
 
 
