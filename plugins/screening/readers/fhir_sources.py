@@ -129,6 +129,8 @@ def encounter_stay(
         if resource.get("status") not in ("arrived", "triaged", "in-progress", "onleave", "finished"):
             raise Dropped("status")  # noqa: TRY301
         time = when(period.get("start") if isinstance(period, dict) else None, None, zone)
+        if time.end - time.start >= 23 * HOUR:  # a day in spring has no more
+            raise Dropped("no_time")  # noqa: TRY301 - hours cannot be counted from a date
         end = available(period.get("end"), zone) if isinstance(period, dict) else NOT_A_TIME
         if end == NOT_A_TIME and resource.get("status") == "finished":
             raise Dropped("no_time")  # noqa: TRY301 - over, and nobody knows since when

@@ -240,6 +240,8 @@ def test_a_medication_by_reference_is_counted_as_not_understood(make: Any) -> No
         ({"period": None}, None, "no_time"),
         ({"period": {"end": at(2)}}, None, "no_time"),
         ({"period": {"start": "soon"}}, None, "bad_time"),
+        ({"period": {"start": "2026-03-08"}}, None, "no_time"),
+        ({"period": {"start": "2026"}}, None, "no_time"),
         ({"period": {"start": at(30), "end": "soon"}}, None, "bad_time"),
         ({"period": {"start": at(24 * 60)}}, 1440.0, ""),
         ({"period": {"start": at(-1)}}, None, "after_prediction_time"),
