@@ -1,8 +1,9 @@
 """FHIR dates and times as spans of UTC microseconds.
 
-A dateTime with a time of day is an instant: its span is one point. A date without a time is a whole day (a month, a year):
-its span is every instant that the date can mean. Where neither the value nor the site names a zone, a day stretches from
-its beginning in UTC+14 to its end in UTC-12, so that a rule "the whole day lies inside the window" cannot be fooled.
+A dateTime with a time of day is an instant: its span is one point, but for the hour that a site's clocks show twice a year.
+A date without a time is a whole day (a month, a year): its span is every instant that the date can mean. Where neither the
+value nor the site names a zone, a day stretches from its beginning in UTC+14 to its end in UTC-12, so that a rule "the whole
+day lies inside the window" cannot be fooled.
 """
 
 import re
@@ -58,11 +59,17 @@ def span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
             return "time_without_zone"
         else:
             value = datetime.fromisoformat(f"{year}-{month}-{day}T{clock}{offset or ''}")
-            start = end = micros(value if offset else value.replace(tzinfo=zone))
+            start, end = _clock_span(value if offset else value.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return "bad_time"
     # Year 9999 is often written for "open", and its last day ends in the year 10000 somewhere, which no datetime can hold.
     return (start, end) if start >= _FIRST and end <= _LAST else "bad_time"
+
+
+def _clock_span(value: datetime) -> tuple[int, int]:
+    """Return the moments that a time can mean: two where clocks were put back and nobody says which hour it was."""
+    one, other = micros(value), micros(value.replace(fold=1))
+    return min(one, other), max(one, other)
 
 
 def _date_span(year: int, month: int, day: int, zone: tzinfo | None) -> tuple[int, int]:
