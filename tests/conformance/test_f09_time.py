@@ -66,6 +66,24 @@ def test_f9_the_future_of_a_backfill_is_not_seen() -> None:
     assert dropped(content, t=yesterday) == {("heart_rate", "after_prediction_time"): 1}
 
 
+def test_f9_the_window_has_exact_bounds() -> None:
+    """The peer has none."""
+    tick = 1 / 3_600_000_000
+    for hours, counts in ((24, False), (24 - tick, True), (0, True), (-tick, False)):
+        assert (value([patient(), observation(hours=hours)]) == 80.0) is counts, hours
+
+
+@pytest.mark.parametrize(
+    ("day", "counts"), [("2026-03-09", True), ("2026-03-08", False), ("2026-03-10", False), ("2026-03", False)]
+)
+def test_f9_a_day_counts_only_as_a_whole(day: str, counts: bool) -> None:
+    """The peer takes a date for its midnight, and a month for its first day."""
+    schema = heart_rate_schema(more="window: {lookback: 40h}")
+    content = [patient(), observation(effectiveDateTime=day)]
+    found = value(content, schema=schema, t=datetime(2026, 3, 10, 12, tzinfo=UTC), zone=UTC)
+    assert (found == 80.0) is counts
+
+
 def test_f9_what_was_not_yet_reported_is_not_seen() -> None:
     """A culture of Monday that is reported on Wednesday was not known on Tuesday."""
     content = [patient(), observation("wbc", 28.5, hours=30, issued=at(1))]

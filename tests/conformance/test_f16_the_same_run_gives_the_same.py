@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,12 +16,18 @@ from tests.charts import (
     T,
     boosted_bundle,
     chart,
+    dropped,
     observation,
     patient,
     result,
     results,
     rule_bundle,
+    sepsis,
+    value,
 )
+
+from screening.results.checks import own_identifier, same_content, superseded
+from screening.results.risk_assessment import AssessmentContext, build, to_json_bytes
 
 LIBRARY = ROOT / "plugins/screening"
 CORE = sorted(
@@ -113,6 +120,55 @@ def test_f16_a_result_tells_what_it_rests_on() -> None:
     assert one.basis == (*(f"Observation/{name[:3]}/_history/1" for name in sorted(SICK)), "Patient/p/_history/3")
     assert one.encounter == "Encounter/e"
     assert [item.feature for item in one.inputs if item.count] == list(SICK)
+
+
+CONTEXT = AssessmentContext.of(sepsis(), {"name": "rule", "version": "1", "sha256": "0" * 64, "synthetic": True})
+
+
+def test_f16_what_is_written_is_a_function_of_what_was_asked() -> None:
+    """Three runs of the peer write three resources: none has an identifier, and each has the time of writing."""
+    content = [*chart("a"), *chart("b")]
+    first = [build(one, CONTEXT) for one in results(content)]
+    again = [build(one, CONTEXT) for one in results(content[::-1], cohort=["a", "b"])]
+    assert [to_json_bytes(one) for one in first] == [to_json_bytes(one) for one in again]
+    assert [same_content(one, other) for one, other in zip(first, again, strict=True)] == [True, True]
+    assert first[0]["occurrenceDateTime"] == "2026-03-10T12:00:00Z"
+    assert [item["reference"] for item in first[0]["basis"]] == sorted(
+        [f"Observation/a-{name.replace('_', '-')}-1.0-{number}" for name, number in SICK.items()] + ["Patient/a"]
+    )
+
+
+def test_f16_another_question_is_another_resource_and_other_data_are_the_same_one() -> None:
+    """The peer's resource cannot tell which patient, time, screen and model it answers."""
+    mine = build(result(chart()), CONTEXT)
+    others = [
+        build(result(chart("q")), CONTEXT),
+        build(result(chart(), t=T + timedelta(hours=1)), CONTEXT),
+        *[
+            build(result(chart()), replace(CONTEXT, **change))
+            for change in (
+                {"schema_name": "other"},
+                {"schema_version": "2"},
+                {"model_version": "2"},
+                {"model_sha256": "1" * 64},
+            )
+        ],
+    ]
+    assert len({own_identifier(one) for one in [mine, *others]}) == 7
+    later = build(result(chart(values=SICK | {"wbc": 9.0})), CONTEXT)
+    assert own_identifier(later) == own_identifier(mine)
+    assert not same_content(mine, later)
+    assert superseded(later, mine | {"id": "7"})["status"] == "amended"
+
+
+def test_f16_one_value_under_two_ids_or_in_two_versions_counts_once() -> None:
+    """The peer averages whatever stands in the bundle, twice if it stands there twice."""
+    twice = [observation(value=60.0), observation(value=60.0, id="copy"), observation(value=90.0, hours=2)]
+    assert value([patient(), *twice]) == 75.0
+    assert dropped([patient(), *twice]) == {("heart_rate", "duplicate"): 1}
+    versions = [observation(value=v, id="o", meta={"versionId": str(v)}) for v in (70, 90)]
+    for order in (versions, versions[::-1]):
+        assert value([patient(), *order]) == 90.0
 
 
 CLOCKS = {
