@@ -41,10 +41,10 @@ def schema_check(chosen: Namespace) -> int:
     for feature in schema.features.values():
         have = int(matrix.rows[feature.name].notna().sum())
         uncovered += have == 0
-        dropped = ", ".join(f"{reason} {count}" for reason, count in reasons[feature.name].most_common())
+        dropped = ", ".join(f"{reason} {count}" for reason, count in _ranked(reasons[feature.name]))
         _say(f"  {feature.name:<20} {have:>6} of {patients} patients{f'; dropped: {dropped}' if dropped else ''}")
     if reasons[""]:
-        _say("  of no feature: " + ", ".join(f"{reason} {count}" for reason, count in reasons[""].most_common()))
+        _say("  of no feature: " + ", ".join(f"{reason} {count}" for reason, count in _ranked(reasons[""])))
     return 1 if uncovered else 0
 
 
@@ -167,7 +167,12 @@ def _dropped(matrix: FeatureMatrix) -> dict[str, int]:
     found: Counter[str] = Counter()
     for (_, feature, reason), count in matrix.drops.items():
         found[f"{feature or 'any'}: {reason}"] += count
-    return dict(found.most_common())
+    return dict(_ranked(found))
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Return counts, the largest first; equal ones by name, so that the order of the files makes no difference."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _say_dropped(matrix: FeatureMatrix) -> None:

@@ -175,3 +175,21 @@ def test_a_server_that_cannot_be_reached(
     status, _, err = run(folder, "seed --url http://127.0.0.1:9/fhir --size 1", capsys)
     assert status == 2
     assert "cannot be reached (http://127.0.0.1:9), 5 attempts" in err
+
+
+def test_what_was_dropped_is_told_in_one_order(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = [
+        {
+            "resourceType": "Observation", "id": name, "status": "cancelled", "subject": {"reference": "Patient/a"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        }
+        for name, code in (("x", "9279-1"), ("y", "8867-4"), ("z", "6690-2"))
+    ]  # fmt: skip
+    told = []
+    for number, order in enumerate((values, values[::-1])):
+        (folder / f"{number}.json").write_text(json.dumps([PATIENT, *order]))
+        told.append(
+            run(folder, f"score @{number}.json --schema {SEPSIS} --models {MODELS} --prediction-time {NOW}", capsys)[1]
+        )
+    assert "dropped heart_rate: status: 1\ndropped respiratory_rate: status: 1\ndropped wbc: status: 1" in told[0]
+    assert told[0] == told[1]
