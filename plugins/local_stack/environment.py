@@ -21,17 +21,13 @@ class Ports:
     fhir: int = 0
     airflow: int = 0
     scheduler_health: int = 0
-    worker_log: int = 0
-    trigger_log: int = 0
 
     def settled(self) -> "Ports":
         """Return the same with every 0 replaced by a free port."""
-        return Ports(*(port or free_port() for port in (
-            self.fhir, self.airflow, self.scheduler_health, self.worker_log, self.trigger_log,
-        )))  # fmt: skip
+        return Ports(*(port or free_port() for port in (self.fhir, self.airflow, self.scheduler_health)))
 
 
-DOCUMENTED = Ports(fhir=8090, airflow=8080, scheduler_health=8974, worker_log=8793, trigger_log=8794)
+DOCUMENTED = Ports(fhir=8090, airflow=8080, scheduler_health=8974)
 """The ports of `make up`."""
 
 
@@ -83,8 +79,6 @@ def airflow_environment(home: Path, ports: Ports, fhir_base_url: str, *, schedul
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(ports.scheduler_health),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_log),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_log),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW_CONN_FHIR_DEFAULT": json.dumps({"conn_type": "fhir", "host": fhir_base_url}),

@@ -87,14 +87,17 @@ class LocalStack:
             )
 
     def start_airflow(self, *, triggerer: bool) -> None:
-        """Start Airflow's processes: the API server first, since a task that starts before it listens fails."""
+        """Start Airflow's processes: the API server first, since a task that starts before it listens fails.
+
+        Without their log servers, which listen on every address of the machine; the API server reads the same files.
+        """
         self.processes.start("api-server", [self._airflow, "api-server"], self.environment)
         self.processes.start("dag-processor", [self._airflow, "dag-processor"], self.environment)
         self.api.wait_until_healthy(self.processes.check)
         self.api.ensure_pool("fhir", POOL_SLOTS)
-        self.processes.start("scheduler", [self._airflow, "scheduler"], self.environment)
+        self.processes.start("scheduler", [self._airflow, "scheduler", "--skip-serve-logs"], self.environment)
         if triggerer:
-            self.processes.start("triggerer", [self._airflow, "triggerer"], self.environment)
+            self.processes.start("triggerer", [self._airflow, "triggerer", "--skip-serve-logs"], self.environment)
 
     @property
     def _airflow(self) -> str:

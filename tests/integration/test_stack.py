@@ -189,6 +189,14 @@ def test_a_backfill_screens_each_past_day_as_of_that_day_and_once(stack: LocalSt
     assert versions(stack) == before
 
 
+def test_what_listens_is_reached_from_this_machine_alone(stack: LocalStack) -> None:
+    ended(stack, "scheduled", 1)
+    ours = {one.pid for one in of_sessions({process.pid for _, process in stack.processes.started})}
+    found = [one.laddr for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.pid in ours]
+    assert {stack.ports.fhir, stack.ports.airflow} <= {address.port for address in found}
+    assert {address.ip for address in found} == {"127.0.0.1"}
+
+
 def test_nothing_that_airflow_stored_holds_phi(stack: LocalStack) -> None:
     """Runs after the others: the marked patient was in each of their cohorts."""
     stored = [
