@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,12 +23,33 @@ class Ports:
     scheduler_health: int = 0
 
     def settled(self) -> "Ports":
-        """Return the same with every 0 replaced by a free port."""
-        return Ports(*(port or free_port() for port in (self.fhir, self.airflow, self.scheduler_health)))
+        """Return the same with every 0 replaced by a free port.
+
+        Raises
+        ------
+        RuntimeError
+            Where a port is taken. Whoever listens there would be taken for ours, and a hospital loaded into it.
+        """
+        wanted = asdict(self)
+        taken = [f"{port} ({name})" for name, port in wanted.items() if port and not is_free(port)]
+        if taken:
+            raise RuntimeError(f"port {', '.join(taken)} is taken: stop what listens there and start again")
+        return Ports(**{name: port or free_port() for name, port in wanted.items()})
 
 
 DOCUMENTED = Ports(fhir=8090, airflow=8080, scheduler_health=8974)
 """The ports of `make up`."""
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has just ended is no hindrance
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port() -> int:
