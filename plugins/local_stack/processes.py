@@ -3,7 +3,10 @@
 import os
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -36,9 +39,14 @@ class Processes:
     def stop(self, patience: float = 20.0) -> None:
         """Ask all to end, the last started first, and kill what has not ended in time.
 
+        A second Ctrl-C meanwhile does not cut it short.
         A worker that its scheduler has lost (it is then a child of process 1) is still of the session that was made for
         the scheduler: by that it is found. Its environment would not do, since a process title overwrites it.
         """
+        with _undisturbed():
+            self._stop(patience)
+
+    def _stop(self, patience: float) -> None:
         for _, process in reversed(self.started):
             _signal(process.pid, signal.SIGTERM)
         end = time.monotonic() + patience
@@ -65,6 +73,22 @@ def of_sessions(sessions: set[int]) -> list[psutil.Process]:
         except (ProcessLookupError, psutil.NoSuchProcess):
             continue
     return found
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave signals that ask to end unheard meanwhile: whoever stops halfway leaves orphans."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
