@@ -84,6 +84,7 @@ class CohortOperator(BaseOperator):
         from screening.staging import as_moment
 
         with fatal_fails():
+            self._check_params(context)
             params, at, hook = context["params"], prediction_time(context), FhirHook(self.fhir_conn_id)
             _ = hook.zone  # the batches need it: a wrong one stops the run here
             schema = schema_named(self.schema)
@@ -117,6 +118,15 @@ class CohortOperator(BaseOperator):
             }
             for number, ids in enumerate(batches, start=1)
         ]
+
+    def _check_params(self, context: Context) -> None:
+        """Refuse a param that the DAG does not have: Airflow takes any, and a misspelled dry_run would write."""
+        known = list(self.dag.params)
+        unknown = sorted(set(context["params"]) - set(known))
+        if unknown:
+            raise FatalError(
+                f"unknown param {', '.join(unknown)}: mend its spelling or leave it out; known: {', '.join(known)}"
+            )
 
     def _check_server(self, client: FhirClient, *, dry_run: bool) -> None:
         capabilities = client.capabilities()

@@ -48,10 +48,14 @@ def context(run_type: str = "manual", **params: Any) -> Any:
 
 def cohort(run_type: str = "manual", **params: Any) -> list[dict[str, Any]]:
     """Execute the first task of a run."""
+    from airflow.sdk import DAG
+
+    from screening_airflow.dag_factory import params as defaults
     from screening_airflow.run_operators import CohortOperator
 
     given = context(run_type, **params)
-    operator = CohortOperator(task_id="cohort", schema="sepsis.yaml", fhir_conn_id=given["params"]["fhir_conn_id"])
+    with DAG("garbage", schedule=None, params=defaults()):
+        operator = CohortOperator(task_id="cohort", schema="sepsis.yaml", fhir_conn_id=given["params"]["fhir_conn_id"])
     return operator.execute(given)
 
 
@@ -224,11 +228,12 @@ def test_a_server_that_does_not_know_us(connect: Callable[..., None], server: Sa
         ({"patient_ids": ["a"], "cohort": "Patient?active=true"}, ("give patient_ids or cohort, not both",)),
         ({"prediction_time": "2026-03-01T02:00:00"}, ("has no zone", "2026-03-01T02:00:00+00:00")),
         ({"prediction_time": "yesterday"}, ("must be `latest` or an ISO time", "2026-03-01T02:00:00+00:00")),
+        ({"dryrun": True}, ("unknown param dryrun", "mend its spelling", "known: patient_ids, cohort", "dry_run")),
         ({"prediction_time": "latest"}, ("search needs a prediction time", "a search without {prediction_time}")),
     ],
     ids=[
         "empty cohort", "no such group", "no search", "unknown search parameter", "no ids", "ids and cohort", "no zone",
-        "no time", "latest",
+        "no time", "no such param", "latest",
     ],
 )  # fmt: skip
 def test_params_that_cannot_be_meant(params: dict[str, Any], words: tuple[str, ...]) -> None:
@@ -300,6 +305,14 @@ def test_a_run_with_a_wrong_param_fails_at_once(screening: Screening, airflow_ho
     assert tries(screening.last) == {"cohort": ("failed", 1)}
     told = capfd.readouterr()
     assert "prediction_time must be `latest` or an ISO time" in told.out + told.err + logs(airflow_home)
+
+
+def test_a_run_with_a_misspelled_param_writes_nothing(screening: Screening, airflow_home: Path, capfd: Any) -> None:
+    """Airflow takes any configuration: without our check this run would write where a dry run was meant."""
+    assert screening.run(dryrun=True) == "failed"
+    assert tries(screening.last) == {"cohort": ("failed", 1)}
+    told = capfd.readouterr()
+    assert "unknown param dryrun" in told.out + told.err + logs(airflow_home)
 
 
 def tries(run_id: str) -> dict[str, tuple[str, int]]:

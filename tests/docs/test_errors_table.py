@@ -64,7 +64,8 @@ def test_every_test_of_a_refusal_is_told(file: str) -> None:
     told = {row[3].strip("`").partition("::")[2] for row in ROWS if row[3].strip("`").startswith(file)}
     others = {
         "test_the_same_task_accepts_what_is_right", "test_the_retry_policy_knows_the_tree_of_errors",
-        "test_a_run_with_a_wrong_param_fails_at_once", "test_score_says_a_line_for_each_patient",
+        "test_a_run_with_a_wrong_param_fails_at_once", "test_a_run_with_a_misspelled_param_writes_nothing",
+        "test_score_says_a_line_for_each_patient",
         "test_score_as_json_is_the_whole_result", "test_a_patient_without_data_is_told_and_the_status_is_one",
         "test_featurize_prints_the_matrix", "test_schema_check_counts_who_has_what",
         "test_model_info_names_the_champion",
