@@ -126,6 +126,7 @@ def seed(chosen: Namespace) -> int:
         raise FatalError("--now must be a time")
     hospital = Hospital(size=chosen.size, seed=chosen.seed, now=chosen.now)
     with FhirClient(ClientSettings(base_url=chosen.url, allow_http=chosen.allow_http)) as client:
+        client.capabilities()  # says what is wrong with the URL, where a refused transaction would not
         sent = load(
             client, hospital, named=True, style=chosen.style, ids=chosen.ids,
             progress=lambda count: _say(f"{count} resources"),

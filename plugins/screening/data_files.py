@@ -22,6 +22,8 @@ def contents(paths: list[Path]) -> Iterator[Any]:
         For a missing, truncated or unreadable file, and a folder without any; it names the file and the line.
     """
     for path in paths:
+        if not path.exists():
+            raise DataFileError(f"{path}: no such file or folder")
         if path.is_dir():
             inside = sorted(one for one in path.rglob("*") if one.name.endswith(SUFFIXES))
             if not inside:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.charts import ROOT
 
+from fhir_sandbox.server import SandboxServer
 from screening.__main__ import main
 from screening.synthetic import Hospital, fhir_resources
 
@@ -110,6 +111,7 @@ def test_model_info_names_the_champion(folder: Path, capsys: pytest.CaptureFixtu
     ("command", "words"),
     [
         ("score @none.json", ("none.json: no such file",)),
+        (f"schema check {SEPSIS} --against @nowhere", ("nowhere: no such file or folder",)),
         ("score @empty", ("empty: the folder holds no .json, .ndjson, .json.gz, .ndjson.gz file",)),
         ("score @data.csv", ("data.csv: the name must end in .json, .ndjson",)),
         ("score @cut.json", ("cut.json: is not JSON, or is cut off", "export or copy the file anew")),
@@ -193,3 +195,11 @@ def test_what_was_dropped_is_told_in_one_order(folder: Path, capsys: pytest.Capt
         )
     assert "dropped heart_rate: status: 1\ndropped respiratory_rate: status: 1\ndropped wbc: status: 1" in told[0]
     assert told[0] == told[1]
+
+
+def test_a_url_beside_the_server(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with SandboxServer() as server:
+        status, _, err = run(folder, f"seed --url {server.root_url}/r4 --size 1", capsys)
+        assert server.store.versions() == 0
+    assert status == 2
+    assert f"there is no FHIR server at the base URL {server.root_url}/r4" in err
