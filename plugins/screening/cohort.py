@@ -92,8 +92,7 @@ def parse_search(text: str, prediction_time: datetime | None) -> tuple[str, list
             )
         instant = prediction_time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         query = query.replace("{prediction_time}", instant)
-    params = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
-    return kind, params if any(name == "_count" for name, _ in params) else [*params, ("_count", "1000")]
+    return kind, parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
 
 
 def _checked(text: str) -> str:

@@ -15,7 +15,7 @@ _DATE_PARAM = {"Observation": "date", "MedicationRequest": "authoredon", "Medica
 
 
 def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -> list[str]:
-    """Return the relative URLs to GET for one patient, the Patient first.
+    """Return the relative URLs to GET for one patient, the Patient first; the client adds its page size.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -
         if (features := schema.of(kind))
     ]
     if schema.of("Encounter"):
-        urls.append(f"Encounter?{urlencode([('patient', patient_id), ('_count', '1000')])}")
+        urls.append(f"Encounter?{urlencode([('patient', patient_id)])}")
     return urls
 
 
@@ -42,7 +42,7 @@ def _search(
         if lookback is not None:
             params.append((_DATE_PARAM[kind], f"ge{_instant(at - lookback - MARGIN)}"))
         params.append((_DATE_PARAM[kind], f"le{_instant(at + MARGIN)}"))
-    return f"{kind}?{urlencode([*params, ('_count', '1000')])}"
+    return f"{kind}?{urlencode(params)}"
 
 
 def _escaped(text: str) -> str:

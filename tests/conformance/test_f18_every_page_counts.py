@@ -8,7 +8,9 @@ from tests.conformance.sandbox_runs import NOW, admit, connected, probabilities,
 from fhir_sandbox.behaviour import Behaviour
 from fhir_sandbox.server import SandboxServer
 from screening import staging
+from screening.cohort import members
 from screening.errors import TemporaryError
+from screening.schema import Cohort
 from screening.stages import fetch
 
 AWKWARD = {
@@ -48,3 +50,20 @@ def test_f18_a_next_link_that_has_expired_is_no_end_of_the_data(tmp_path: Path) 
         with connected(server) as client, pytest.raises(TemporaryError, match="Observation"):
             fetch(client, sepsis(), ids, NOW, tmp_path, base_url=server.base_url)
     assert not list(tmp_path.iterdir())  # half a table is none
+
+
+def test_f18_a_page_is_as_large_as_the_connection_says(tmp_path: Path) -> None:
+    """A setting without effect is no setting: a server that cannot give 1000 at once could not be screened."""
+    with SandboxServer() as server:
+        ids = admit(server, 4)
+        with connected(server) as client:
+            whole = screen(client, server, ids, tmp_path / "whole")
+            everybody = members(Cohort(search="Encounter?class=IMP"), NOW, client, server.base_url)
+        server.stats.reset()
+        with connected(server, page_size=3) as client:
+            paged = screen(client, server, ids, tmp_path / "paged")
+            assert server.stats.to_json()["requests"]["GET search"] > 30  # there were pages to follow
+            server.stats.reset()
+            assert members(Cohort(search="Encounter?class=IMP"), NOW, client, server.base_url) == everybody
+            assert server.stats.to_json()["requests"]["GET search"] == -(-len(ids) // 3)
+    assert probabilities(paged) == probabilities(whole)

@@ -183,7 +183,6 @@ class TestSearch:
             ("status", "arrived,triaged,in-progress,onleave,finished"),
             ("date", "le2026-03-10T12:00:00.000Z"),
             ("date", "ge2026-03-10T12:00:00.000Z"),
-            ("_count", "1000"),
         ]
 
     def test_the_prediction_time_is_put_in_as_utc(self) -> None:
@@ -193,16 +192,16 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("text", "params"),
         [
-            ("Patient?active=true", [("active", "true"), ("_count", "1000")]),
+            ("Patient?active=true", [("active", "true")]),
             ("Patient?active=true&_count=50", [("active", "true"), ("_count", "50")]),
-            ("Patient?name=", [("name", ""), ("_count", "1000")]),
-            ("Patient?", [("_count", "1000")]),
+            ("Patient?name=", [("name", "")]),
+            ("Patient?", []),
             (
                 "Encounter?date=ge2026-03-10T00:00:00+01:00",
-                [("date", "ge2026-03-10T00:00:00+01:00"), ("_count", "1000")],
+                [("date", "ge2026-03-10T00:00:00+01:00")],
             ),
-            ("Encounter?identifier=s%7Cv%20w", [("identifier", "s|v w"), ("_count", "1000")]),
-            ("Encounter?a=1&a=2", [("a", "1"), ("a", "2"), ("_count", "1000")]),
+            ("Encounter?identifier=s%7Cv%20w", [("identifier", "s|v w")]),
+            ("Encounter?a=1&a=2", [("a", "1"), ("a", "2")]),
         ],
     )
     def test_parameters(self, text: str, params: list[tuple[str, str]]) -> None:
@@ -222,7 +221,7 @@ class TestSearch:
     def test_the_search_is_asked_as_parsed(self) -> None:
         server = Server([stay("Patient/a")])
         members(Cohort(search="Encounter?class=IMP"), None, server, BASE)
-        assert server.asked == [("Encounter", [("class", "IMP"), ("_count", "1000")])]
+        assert server.asked == [("Encounter", [("class", "IMP")])]
 
 
 class TestSplit:
