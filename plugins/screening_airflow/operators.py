@@ -61,8 +61,12 @@ class BatchOperator(BaseOperator):
         self.batch = batch
         self.fhir_conn_id = fhir_conn_id
 
-    def folder(self, context: Context) -> Any:
-        """Return the batch's staging folder."""
+    def begin(self, context: Context) -> Any:
+        """Return the batch's staging folder, after removing what an earlier attempt reported.
+
+        A batch that was cleared and does not finish this time counts as failed, whatever it came to before.
+        """
+        run_files.batch_report(self.dag_id, context["run_id"], self.batch["number"]).unlink(missing_ok=True)
         return run_files.batch_folder(self.dag_id, context["run_id"], self.batch["number"])
 
     @property
@@ -87,7 +91,7 @@ class FetchPatientsOperator(BatchOperator):
         from screening import stages, staging
 
         with fatal_fails():
-            hook, folder = FhirHook(self.fhir_conn_id), self.folder(context)
+            folder, hook = self.begin(context), FhirHook(self.fhir_conn_id)
             with hook.get_conn() as client:
                 counts = stages.fetch(
                     client, schema_named(self.schema), self.batch["patient_ids"], self.moment, folder,
@@ -106,9 +110,9 @@ class FeaturizeOperator(BatchOperator):
         from screening import stages
 
         with fatal_fails():
-            zone = FhirHook(self.fhir_conn_id).zone
+            folder, zone = self.begin(context), FhirHook(self.fhir_conn_id).zone
             schema, ids = schema_named(self.schema), self.batch["patient_ids"]
-            return dict(stages.featurize(self.folder(context), schema, ids, self.moment or "latest", zone=zone))
+            return dict(stages.featurize(folder, schema, ids, self.moment or "latest", zone=zone))
 
 
 class PredictOperator(BatchOperator):
@@ -120,13 +124,13 @@ class PredictOperator(BatchOperator):
         from screening.model.registry import load_version
 
         with fatal_fails():
-            model = self.batch["model"]
+            folder, model = self.begin(context), self.batch["model"]
             bundle = load_version(settings().models, model["name"], model["version"])
             if bundle.sha256 != model["sha256"]:
                 raise FatalError(
                     f"model {model['name']} {model['version']} changed during the run: clear the run from cohort on"
                 )
-            return dict(stages.predict(self.folder(context), schema_named(self.schema), bundle))
+            return dict(stages.predict(folder, schema_named(self.schema), bundle))
 
 
 class WriteRiskAssessmentsOperator(BatchOperator):
@@ -150,7 +154,7 @@ class WriteRiskAssessmentsOperator(BatchOperator):
         from screening import stages, staging
 
         with fatal_fails():
-            folder, tolerate = self.folder(context), self.last_try(context)
+            folder, tolerate = self.begin(context), self.last_try(context)
             requests = staging.load_counts(folder, "requests")["requests"]
             context_of_run = assessment_context(schema_named(self.schema), self.batch["model"])
             if str(self.dry_run_) == "True":
@@ -162,9 +166,8 @@ class WriteRiskAssessmentsOperator(BatchOperator):
         by_reason: Counter[str] = Counter()
         for (_, feature, reason), count in drops.items():
             by_reason[f"{feature or 'any'}: {reason}"] += count
-        report = run_files.reports(self.dag_id, context["run_id"])
         run_files.write_json(
-            report / f"batch-{self.batch['number']:04d}.json",
+            run_files.batch_report(self.dag_id, context["run_id"], self.batch["number"]),
             {"batch": self.batch, "lines": [asdict(line) for line in lines], "drops": by_reason, "requests": requests},
         )
         return dict(Counter(line.write or line.outcome for line in lines)) | {"requests": requests}

@@ -35,6 +35,17 @@ def reports(dag_id: str, run_id: str) -> Path:
     return folder
 
 
+def batch_report(dag_id: str, run_id: str, number: int) -> Path:
+    """Return the file with one batch's results."""
+    return reports(dag_id, run_id) / f"batch-{number:04d}.json"
+
+
+def forget_reports(dag_id: str, run_id: str) -> None:
+    """Remove what an earlier attempt at this run reported: it must not stand for what this one does."""
+    for path in reports(dag_id, run_id).iterdir():
+        path.unlink()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file whole or not at all."""
     write_text(path, json.dumps(content, ensure_ascii=False, indent=1, default=str))

@@ -83,6 +83,7 @@ class CohortOperator(BaseOperator):
         from screening.scoring import check_fits
         from screening.staging import as_moment
 
+        run_files.forget_reports(self.dag_id, context["run_id"])
         with fatal_fails():
             self._check_params(context)
             params, at, hook = context["params"], prediction_time(context), FhirHook(self.fhir_conn_id)
@@ -192,7 +193,7 @@ class SummarizeOperator(BaseOperator):
         drops: Counter[str] = Counter()
         requests = batches[0]["run"]["requests"]
         for batch in batches:
-            found = read_batch(folder / f"batch-{batch['number']:04d}.json", batch)
+            found = read_batch(run_files.batch_report(self.dag_id, context["run_id"], batch["number"]), batch)
             lines += found["lines"]
             drops.update(found["drops"])
             requests += found["requests"]
