@@ -102,10 +102,9 @@ def _problem(patient_id: str, answers: list[Answer], tolerate: bool) -> str | No
 
 
 def _reason(answer: Answer) -> str:
-    if isinstance(answer.error, ResultError):
-        return str(answer.error)
-    kind = "kept failing" if isinstance(answer.error, TemporaryError) else "was refused"
-    return f"a request {kind}{f' with HTTP {answer.status}' if answer.status else ''}"
+    if isinstance(answer.error, TemporaryError):
+        return f"a request kept failing{f' with HTTP {answer.status}' if answer.status else ''}"
+    return str(answer.error)  # the client's words say what was refused and what to do; they hold a path and no query
 
 
 def _joined(reading: Reading, unread: list[PatientRecord]) -> Any:
@@ -205,8 +204,9 @@ def _written(client: FhirClient, line: Line, ours: dict[str, Any], answer: Answe
     if answer.error is not None:
         if isinstance(answer.error, TemporaryError) and not tolerate:
             raise answer.error
-        log.warning("RiskAssessment of Patient/%s was not written: HTTP %s", line.patient_id, answer.status)
-        return _failed(line, f"RiskAssessment not written: {_reason(answer)}")
+        reason = _reason(answer)
+        log.warning("RiskAssessment of Patient/%s was not written: %s", line.patient_id, reason)
+        return _failed(line, f"RiskAssessment not written: {reason}")
     return replace(line, resource=answer.location or f"RiskAssessment/{answer.resources[0]['id']}", write=how)
 
 

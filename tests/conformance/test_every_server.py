@@ -94,5 +94,5 @@ def test_on_a_server_without_risk_assessments_everybody_is_failed_and_told_so(tm
             lines = screen(client, server, ids, tmp_path)
     assert {line.outcome for who, line in lines.items() if expected()[who] is not None} == {"failed"}
     assert {line.detail for line in lines.values() if line.outcome == "failed"} == {
-        ("RiskAssessment not written: a request was refused with HTTP 404",)
+        ("RiskAssessment not written: GET /fhir/RiskAssessment: 404 (not-supported)",)
     }

@@ -77,3 +77,16 @@ def test_f19_who_keeps_failing_is_named_and_the_others_are_written(tmp_path: Pat
         others = {who for who, line in lines.items() if line.outcome == "scored"}
         assert len(others) >= 2
         assert {one["subject"]["reference"][8:] for one in on_server(server)} == others
+
+
+def test_f19_who_cannot_be_read_is_named_with_what_the_server_did(tmp_path: Path) -> None:
+    """A proxy's page in the place of one patient's values is a reason of its own, and no refusal with 200."""
+    with SandboxServer() as server:
+        ids = admit(server, 0)
+        poor = ids[1]
+        server.faults = Faults(rules=(Rule(Match("GET", f"^/Observation.*{poor}"), action="html"),))
+        with connected(server, batch_entries=1) as client:
+            lines = screen(client, server, ids, tmp_path)
+    assert lines[poor].outcome == "failed"
+    assert "GET /fhir/Observation: 200, but the answer is not a FHIR resource" in lines[poor].detail[0]
+    assert {line.outcome for who, line in lines.items() if who != poor} == {"scored"}

@@ -93,7 +93,7 @@ def test_a_version_that_only_meta_tells_will_do(tmp_path: Path) -> None:
     ("found", "words"),
     [
         ({"status": "entered-in-error"}, "retracted"),
-        ({"prediction": [], "meta": {}}, "was refused"),
+        ({"prediction": [], "meta": {}}, "the server tells no version of its RiskAssessment"),
     ],
 )
 def test_what_must_not_be_amended_fails_the_patient_alone(tmp_path: Path, found: dict[str, Any], words: str) -> None:
@@ -104,10 +104,14 @@ def test_what_must_not_be_amended_fails_the_patient_alone(tmp_path: Path, found:
     assert server.updated == []
 
 
-def test_a_refusal_fails_the_patient_with_its_status(tmp_path: Path) -> None:
-    line = written(Server(Answer(422, error=FhirFatalError("no", status=422))), tmp_path)
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(422, "POST /fhir/RiskAssessment: 422 (invariant)"), (412, "412, several have this identifier; keep one")],
+)
+def test_a_refusal_fails_the_patient_with_the_words_of_the_client(tmp_path: Path, status: int, words: str) -> None:
+    line = written(Server(Answer(status, error=FhirFatalError(words, status=status))), tmp_path)
     assert (line.outcome, line.resource) == ("failed", "")
-    assert "422" in line.detail[0]
+    assert line.detail == (f"RiskAssessment not written: {words}",)
 
 
 def test_a_hiccup_is_raised_until_the_last_try(tmp_path: Path) -> None:
