@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from screening.errors import FatalError, FhirFatalError, FhirGone, FhirNotFound
+from screening.fhir_client.bundles import resources_of, shortfall_of
 from screening.schema import Cohort
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -18,7 +19,7 @@ class SearchingClient(Protocol):
     """What a cohort needs of the FHIR client."""
 
     def read(self, resource_type: str, resource_id: str) -> dict[str, Any]: ...
-    def search(self, resource_type: str, params: list[tuple[str, str]]) -> Iterable[dict[str, Any]]: ...
+    def search_pages(self, resource_type: str, params: list[tuple[str, str]]) -> Iterable[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Members:
     patient_ids
         Each once, sorted, so that a run's batches do not depend on the server's order.
     unusable
-        Entries found that name no patient of this server; they are told in the summary and never passed over.
+        Entries found that name no patient of this server, and those that the server counts and yet does not give; they
+        are told in the summary and never passed over.
     """
 
     patient_ids: tuple[str, ...]
@@ -55,13 +57,16 @@ def members(cohort: Cohort, prediction_time: datetime | None, client: SearchingC
         For an id that is none, a search that cannot be read or is refused, a Group that is not there, and a cohort
         without a single patient.
     """
+    withheld = 0
     if cohort.patient_ids is not None:
         found: list[str | None] = [_checked(text) for text in cohort.patient_ids]
     elif cohort.group is not None:
         found = _group(_read_group(client, cohort.group), cohort.group, base_url)
     else:
         kind, params = parse_search(cohort.search or "", prediction_time)
-        found = [_subject(resource, base_url) for resource in _search(client, kind, params)]
+        pages = _search(client, kind, params)
+        found = [_subject(resource, base_url) for page in pages for resource in resources_of(page)]
+        withheld = shortfall_of(pages)
     known = sorted({one for one in found if one})
     if not known:
         source = cohort.group or (cohort.search or "").partition("?")[0] or "patient_ids"
@@ -70,7 +75,7 @@ def members(cohort: Cohort, prediction_time: datetime | None, client: SearchingC
             f"{f' ({len(found)} entries without a usable patient reference)' if found else ''}; "
             "mend the schema's cohort or give patient_ids or a search for this run"
         )
-    return Members(tuple(known), sum(one is None for one in found))
+    return Members(tuple(known), sum(one is None for one in found) + withheld)
 
 
 def parse_search(text: str, prediction_time: datetime | None) -> tuple[str, list[tuple[str, str]]]:
@@ -114,7 +119,7 @@ def _read_group(client: SearchingClient, name: str) -> dict[str, Any]:
 
 def _search(client: SearchingClient, kind: str, params: list[tuple[str, str]]) -> list[dict[str, Any]]:
     try:
-        return list(client.search(kind, params))
+        return list(client.search_pages(kind, params))
     except FhirFatalError as error:
         if error.status not in (400, 404):
             raise

@@ -16,8 +16,8 @@ from screening.schema import Cohort
 class Server:
     """Answers with what it was given, and keeps what it was asked."""
 
-    def __init__(self, found: list[Any] | None = None, group: Any = None) -> None:
-        self.found, self.group = found or [], group
+    def __init__(self, found: list[Any] | None = None, group: Any = None, total: int | None = None) -> None:
+        self.found, self.group, self.total = found or [], group, total
         self.asked: list[Any] = []
 
     def read(self, resource_type: str, resource_id: str) -> dict[str, Any]:
@@ -26,9 +26,12 @@ class Server:
             raise FhirNotFound(f"{resource_type}/{resource_id} does not exist", status=404)
         return dict(self.group)
 
-    def search(self, resource_type: str, params: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    def search_pages(self, resource_type: str, params: list[tuple[str, str]]) -> list[dict[str, Any]]:
         self.asked.append((resource_type, params))
-        return self.found
+        pages: list[dict[str, Any]] = [{"entry": [{"resource": one}]} for one in self.found] or [{}]
+        if self.total is not None:
+            pages[-1]["total"] = self.total
+        return pages
 
 
 def stay(reference: Any, **more: Any) -> dict[str, Any]:
@@ -89,6 +92,14 @@ def test_the_order_of_the_server_makes_no_difference() -> None:
     assert search(*found) == search(*reversed(found)) == (("a", "b", "c", "d"), 0)
 
 
+@pytest.mark.parametrize(("total", "unusable"), [(None, 0), (0, 0), (2, 0), (500, 498)])
+def test_who_is_counted_and_not_given_is_told(total: int | None, unusable: int) -> None:
+    """A server that cuts its answer and links no next page: the rest of the ward must not vanish without a word."""
+    server = Server([stay("Patient/a"), stay("Patient/b")], total=total)
+    got = members(Cohort(search="Encounter?class=IMP"), T, server, BASE)
+    assert (got.patient_ids, got.unusable) == (("a", "b"), unusable)
+
+
 @pytest.mark.parametrize("base_url", [BASE, f"{BASE}/"])
 def test_the_base_may_end_in_a_slash(base_url: str) -> None:
     server = Server([stay(f"{BASE}/Patient/a")])
@@ -132,7 +143,7 @@ class Refusing(Server):
         super().__init__()
         self.error = error
 
-    def search(self, resource_type: str, params: list[tuple[str, str]]) -> Any:
+    def search_pages(self, resource_type: str, params: list[tuple[str, str]]) -> Any:
         yield from ()
         raise self.error
 

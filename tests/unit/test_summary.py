@@ -105,7 +105,7 @@ class TestMarkdown:
         assert "| Patient/f | excluded | deceased before the prediction time |" in text
         assert "| Patient/i | failed | its batch did not finish |" in text
         assert "| Patient/d | insufficient_data | lactate, wbc |" in text
-        assert "**2 entries of the cohort name no patient of this server.**" in text
+        assert "**2 entries of the cohort name no patient of this server, or are counted by it and not given" in text
         assert text.endswith("Research software, not a medical device.\n")
         assert text.index("## Not screened") < text.index("## Insufficient data")
 

@@ -95,6 +95,18 @@ def matches_of(page: Resource) -> int:
     return sum(_mode(entry) != "include" for entry in data_entries(page))
 
 
+def shortfall_of(pages: Sequence[Resource]) -> int:
+    """Count what the server says that a search found and yet did not give on any page, `total` of the last one being right.
+
+    A server that cuts its answer and links no next page shows it there alone. Every entry counts as given: of some servers
+    `total` is known to count remarks and includes too.
+    """
+    total = pages[-1].get("total") if pages else None
+    if not isinstance(total, int) or isinstance(total, bool):
+        return 0
+    return max(0, total - sum(len(dicts(page.get("entry"))) for page in pages))
+
+
 def remarks_of(page: Resource, *, errors: bool) -> tuple[str, ...]:
     """Give the issue codes of the OperationOutcomes in a searchset: errors, or what is less than an error."""
     severities = _ERRORS if errors else ("warning",)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client.batching import Batches
-from screening.fhir_client.bundles import batch_of_gets, is_searchset, resources_of
+from screening.fhir_client.bundles import batch_of_gets, is_searchset, resources_of, shortfall_of
 from screening.fhir_client.exchange import Answer, Reply, Request, Resource
 from screening.fhir_client.questions import Kind, Question, etag_of, parse_question
 from screening.fhir_client.searches import Searches
@@ -109,11 +109,21 @@ class Reads:
                 return Answer(status, error=wrong)
             return Answer(status, [resource], etag=etag_of(reply))
         try:
-            found = [resource for page in self._searches.pages(question, reply) for resource in resources_of(page)]
+            pages = list(self._searches.pages(question, reply))
         except (FhirFatalError, FhirTemporaryError) as failure:
             # Half a search is worse than none: a score from some of the values looks like a score from all.
             return Answer(failure.status or status, error=failure)
-        return Answer(status, found)
+        if missing := shortfall_of(pages):
+            return Answer(status, error=_incomplete(request, status, missing))
+        return Answer(status, [resource for page in pages for resource in resources_of(page)])
+
+
+def _incomplete(request: Request, status: int, missing: int) -> FhirFatalError:
+    return FhirFatalError(
+        f"{request.name}: {status}, but the server counts {missing} more than it gave, and links no next page; "
+        "find out whether it cuts its answers, or hides some from these credentials",
+        status=status,
+    )
 
 
 def _doubted(question: Question, reply: Reply) -> bool:

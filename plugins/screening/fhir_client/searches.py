@@ -1,6 +1,7 @@
 """A search to its end: page after page along the server's own `next` links.
 
-`total` never decides anything: servers leave it out, estimate it, or count what we may not see.
+`total` never ends or prolongs a search: servers leave it out, estimate it, or count what we may not see. What the last page
+counts beyond all that was given is logged, and is for the caller to judge (`bundles.shortfall_of`).
 """
 
 import logging

@@ -124,7 +124,10 @@ def markdown(summary: Summary) -> str:
         _table("values dropped because", summary.drops),
     ]
     if summary.unusable_cohort_entries:
-        parts.append(f"**{summary.unusable_cohort_entries} entries of the cohort name no patient of this server.**")
+        parts.append(
+            f"**{summary.unusable_cohort_entries} entries of the cohort name no patient of this server, or are counted by "
+            "it and not given: whom they stand for was not screened.**"
+        )
     unscreened = [line for line in summary.lines if line.outcome not in (Outcome.SCORED, Outcome.INSUFFICIENT_DATA)]
     if unscreened:
         parts += ["## Not screened", _lines(unscreened)]

@@ -11,6 +11,7 @@ from screening.fhir_client.bundles import (
     remarks_of,
     replies_of_batch,
     resources_of,
+    shortfall_of,
 )
 from screening.fhir_client.exchange import Reply
 
@@ -100,6 +101,21 @@ def test_a_searchset_gives_matches_and_includes_but_not_remarks() -> None:
     assert matches_of(page) == 1
     assert remarks_of(page, errors=True) == ()
     assert remarks_of(page, errors=False) == ("not-supported",)
+
+
+@pytest.mark.parametrize(
+    ("totals", "missing"),
+    [
+        ([None, None], 0), ([9, None], 0), ([None, 2], 0), ([None, 3], 0), ([3, 4], 1), ([0, 500], 497), ([None, "9"], 0),
+        ([None, True], 0), ([None, -1], 0), ([], 0),
+    ],
+)  # fmt: skip
+def test_what_the_last_page_counts_beyond_all_that_was_given(totals: list[Any], missing: int) -> None:
+    """Three entries on two pages; a remark counts as given, since some servers count it in `total`."""
+    entries = [[{"resource": PATIENT}], [{"resource": PATIENT}, {"resource": _outcome("warning", "not-supported")}]]
+    assert (
+        shortfall_of([{"entry": some, "total": total} for some, total in zip(entries, totals, strict=False)]) == missing
+    )
 
 
 @pytest.mark.parametrize("severity", ["error", "fatal"])

@@ -167,6 +167,27 @@ def test_a_search_that_is_refused_directly_too_is_refused(stub: Stub, make_clien
     assert len(_batches(stub)) == 2
 
 
+@pytest.mark.parametrize("entries", [1, 50])
+def test_a_search_that_is_cut_off_without_a_next_link_is_no_answer(
+    stub: Stub, make_client: MakeClient, entries: int
+) -> None:
+    """A score from the first page alone would look like a score from all values."""
+    whole, cut = searchset([_observation("p0", 0)], total=1), searchset([_observation("p1", 0)], total=300)
+
+    def route(call: Call) -> Out:
+        if not call.is_batch:
+            return fhir(cut if "p1" in call.target else whole)
+        answers = [{"response": {"status": "200"}, "resource": page} for page in (whole, cut)]
+        return fhir({"resourceType": "Bundle", "type": "batch-response", "entry": answers})
+
+    stub.route = route
+    good, bad = make_client(batch_entries=entries).get_each(["Observation?patient=p0", "Observation?patient=p1"])
+    assert (good.error, _ids(good)) == (None, ["p0-0"])
+    assert _ids(bad) == []
+    assert isinstance(bad.error, FhirFatalError)
+    assert str(bad.error).startswith("GET /fhir/Observation: 200, but the server counts 299 more than it gave")
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_absent_patients_are_believed_at_once(stub: Stub, make_client: MakeClient, status: int) -> None:
     FhirStore(stub, _ward(2)).entry_status = lambda method, url: status
