@@ -68,15 +68,19 @@ def fetch(
     by_patient: dict[str, list[Answer]] = {}
     for (patient_id, _), answer in zip(asked, answers, strict=True):
         by_patient.setdefault(patient_id, []).append(answer)
-    reader = FhirReader(schema, frozenset(patient_ids), base_url, zone)
-    unread: list[PatientRecord] = []
-    for patient_id, mine in by_patient.items():
-        problem = _problem(patient_id, mine, tolerate)
-        if problem is None:
-            for answer in mine:
+    problems = {patient_id: _problem(patient_id, mine, tolerate) for patient_id, mine in by_patient.items()}
+    unread = [
+        PatientRecord(patient_id, problem=problem, source=f"Patient/{patient_id}")
+        for patient_id, problem in problems.items()
+        if problem
+    ]
+    # Who cannot be read has no data, not even what comes unasked with another patient's answer.
+    readable = frozenset(patient_id for patient_id, problem in problems.items() if problem is None)
+    reader = FhirReader(schema, readable, base_url, zone)
+    for patient_id in by_patient:
+        if patient_id in readable:
+            for answer in by_patient[patient_id]:
                 reader.add(answer.resources)
-        elif problem:
-            unread.append(PatientRecord(patient_id, problem=problem, source=f"Patient/{patient_id}"))
     reading = reader.reading()
     whole = Reading(reading.observations, _joined(reading, unread), reading.drops)
     staging.save_reading(folder, whole)

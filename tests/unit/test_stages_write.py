@@ -1,6 +1,6 @@
 """What `stages.write` does with each answer of the server."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,11 @@ class Server:
 
     answer: Answer
     updated: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    created: list[dict[str, Any]] = field(default_factory=list)
 
     def create_each(self, resources: list[dict[str, Any]], keys: list[str]) -> list[Answer]:
         assert len(resources) == len(keys)
+        self.created += resources
         return [self.answer for _ in resources]
 
     def update(self, resource: dict[str, Any], if_match: str) -> Answer:
@@ -112,6 +114,17 @@ def test_a_refusal_fails_the_patient_with_the_words_of_the_client(tmp_path: Path
     line = written(Server(Answer(status, error=FhirFatalError(words, status=status))), tmp_path)
     assert (line.outcome, line.resource) == ("failed", "")
     assert line.detail == (f"RiskAssessment not written: {words}",)
+
+
+def test_what_is_not_fit_is_not_sent_and_costs_nobody_else(tmp_path: Path) -> None:
+    server = Server(Answer(201, [theirs()], location="RiskAssessment/r"))
+    staging.save_results(tmp_path, [replace(scored("bad"), basis=("Medication/1",)), scored("p")])
+    staging.save_matrix(tmp_path, empty_matrix())
+    bad, good = stages.write(server, tmp_path, CONTEXT)[0]  # type: ignore[arg-type]
+    assert (bad.patient_id, bad.outcome, bad.resource) == ("bad", "failed", "")
+    assert bad.detail == ("RiskAssessment not fit to be written: basis",)
+    assert (good.outcome, good.write) == ("scored", "created")
+    assert [one["subject"]["reference"] for one in server.created] == ["Patient/p"]
 
 
 def test_a_hiccup_is_raised_until_the_last_try(tmp_path: Path) -> None:
