@@ -1,4 +1,4 @@
-"""A run that is cleared: what an earlier attempt reported is not what this one did."""
+"""A run task by task: what an earlier attempt reported is not what this one did, and what changed meanwhile is seen."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -51,7 +51,7 @@ class Run:
 @pytest.fixture
 def run(screening: Screening, hospital: list[str]) -> Run:
     """A run of two batches that went well to its end."""
-    made = Run(batch_size=10)
+    made = Run(batch_size=6)
     made.cohort()
     for number in range(len(made.batches)):
         for stage in STAGES:
@@ -91,3 +91,47 @@ def test_a_run_cleared_and_run_again_finds_all_as_it_was(run: Run, server: Sandb
             run.stage(stage, number)
     assert list(run.summarize()["writes"]) == ["unchanged"]
     assert server.store.versions() == versions
+
+
+def test_results_of_another_time_are_not_this_run_s(run: Run) -> None:
+    run.batches[0]["prediction_time"] = "2026-02-01T02:00:00+00:00"
+    with pytest.raises(AirflowFailException, match=f"^{len(run.batches[0]['patient_ids'])} of .* patients failed"):
+        run.summarize()
+
+
+def test_a_model_that_changed_during_the_run_scores_nobody(run: Run) -> None:
+    run.stage("FetchPatientsOperator", 0)
+    run.stage("FeaturizeOperator", 0)
+    run.batches[0]["model"] = run.batches[0]["model"] | {"sha256": "0" * 64}
+    with pytest.raises(AirflowFailException, match="changed during the run: clear the run from cohort on"):
+        run.stage("PredictOperator", 0)
+
+
+@pytest.mark.parametrize("stage", ["FetchPatientsOperator", "WriteRiskAssessmentsOperator"])
+def test_a_patient_that_keeps_failing_is_given_up_on_at_the_last_try_alone(
+    run: Run, stage: str, server: SandboxServer
+) -> None:
+    before = STAGES[: STAGES.index(stage)]
+    for name in before:
+        run.stage(name, 0)
+    poor = run.batches[0]["patient_ids"][0]
+    what = f"Observation.*{poor}" if stage == "FetchPatientsOperator" else "RiskAssessment"
+    server.faults = Faults(rules=(
+        Rule(Match(path_regex=what, entry=True), status=503), Rule(Match(path_regex=f"^/{what}"), status=503),
+    ))  # fmt: skip
+    for run.context["ti"].try_number in (1, 2):
+        with pytest.raises(TemporaryError):
+            run.stage(stage, 0)
+    run.context["ti"].try_number = 3  # max_tries counts the retries
+    run.stage(stage, 0)
+
+
+def test_more_batches_than_airflow_maps_over_are_made_larger(
+    run: Run, monkeypatch: pytest.MonkeyPatch, hospital: list[str]
+) -> None:
+    everybody = sorted(one for batch in run.batches for one in batch["patient_ids"])
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    run.context["params"]["batch_size"] = 1
+    run.cohort()
+    assert len(run.batches) == 3
+    assert sorted(one for batch in run.batches for one in batch["patient_ids"]) == everybody
