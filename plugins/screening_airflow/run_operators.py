@@ -169,7 +169,7 @@ class SummarizeOperator(BaseOperator):
     Add up the run: every patient of the cohort has exactly one outcome.
 
     Writes ``summary.json`` and ``summary.md`` into the run's reports folder and fails the run where more than
-    ``max_failed_fraction`` of the cohort failed.
+    ``max_failed_fraction`` of the cohort failed, or where the server knows nobody of it.
 
     :param schema: file name of the schema in the schemas folder.
     :param cohort_task_id: whose batches are summed.
@@ -215,6 +215,11 @@ class SummarizeOperator(BaseOperator):
         run_files.write_text(folder / "summary.md", markdown(summary))
         counts = {key: value for key, value in whole.items() if key != "lines"}
         self.log.info("Summary: %s", json.dumps(counts, ensure_ascii=False))
+        if summary.outcomes["not_found"] == summary.cohort:
+            raise AirflowFailException(
+                f"the server knows none of the {summary.cohort} patients: nobody was screened; compare the ids, and the "
+                "connection's base URL, with the server's"
+            )
         most = float(context["params"]["max_failed_fraction"])
         if summary.failed_fraction > most:
             raise AirflowFailException(

@@ -48,6 +48,13 @@ def test_scores_do_not_depend_on_the_batch_size(screening: Screening, hospital: 
         assert one | {"write": ""} == other | {"write": ""}
 
 
+def test_a_run_whose_patients_the_server_does_not_know_is_no_success(screening: Screening, hospital: list[str]) -> None:
+    assert screening.run(**AT, patient_ids=["nobody", "demo-hihg"]) == "failed"
+    assert screening.summary["outcomes"]["not_found"] == 2
+    assert screening.run(**AT, patient_ids=["nobody", "demo-high"]) == "success"  # one is known: the other is named
+    assert screening.summary["outcomes"] | {"scored": 1, "not_found": 1} == screening.summary["outcomes"]
+
+
 def test_a_dry_run_writes_nothing(screening: Screening, hospital: list[str], server: SandboxServer) -> None:
     versions = server.store.versions()
     assert screening.run(**AT, dry_run=True) == "success"

@@ -28,23 +28,23 @@ class Run:
         self.context: Any = {"params": whole, "dag_run": dag_run, "run_id": "r", "ti": ti}
 
     def cohort(self) -> None:
-        with DAG("screening_sepsis", schedule=None):
+        with DAG("screening_sepsis", schedule=None, params=params()):
             task = run_operators.CohortOperator(task_id="cohort", schema="sepsis.yaml")
         self.batches = []
         self.batches = task.execute(self.context)
 
     def stage(self, name: str, number: int) -> None:
-        with DAG("screening_sepsis", schedule=None):
+        with DAG("screening_sepsis", schedule=None, params=params()):
             task = getattr(operators, name)(task_id="stage", schema="sepsis.yaml", batch=self.batches[number])
         task.execute(self.context)
 
     def summarize(self) -> dict[str, Any]:
-        with DAG("screening_sepsis", schedule=None):
+        with DAG("screening_sepsis", schedule=None, params=params()):
             task = run_operators.SummarizeOperator(task_id="summarize", schema="sepsis.yaml")
         return task.execute(self.context)
 
     def remove_staging(self) -> None:
-        with DAG("screening_sepsis", schedule=None):
+        with DAG("screening_sepsis", schedule=None, params=params()):
             run_operators.RemoveStagingOperator(task_id="remove_staging").execute(self.context)
 
 
