@@ -106,6 +106,7 @@ class CohortOperator(BaseOperator):
             "version": bundle.version,
             "sha256": bundle.sha256,
             "synthetic": bundle.synthetic,
+            "tiny": bundle.tiny,
         }
         self.log.info("%s patients in %s batches as of %s", len(found.patient_ids), len(batches), moment)
         return [

@@ -71,6 +71,11 @@ class ModelBundle:
         found = self.manifest.get("synthetic", self.metadata.get("synthetic"))
         return found if isinstance(found, bool) else None
 
+    @property
+    def tiny(self) -> bool:
+        """Whether it was published although there were too few patients to judge it by."""
+        return self.manifest.get("tiny", self.metadata.get("tiny")) is True
+
     def predict(self, matrix: Floats) -> Floats:
         """Return the probability of the positive class, calibrated where the model carries a calibration.
 

@@ -32,6 +32,7 @@ RISK_DISPLAY = {
 }
 LIMITS = "Output of a screening model, not a diagnosis. Research software, not a medical device."
 SYNTHETIC = "The model was trained on synthetic patients and must not be used for real ones."
+TINY = "The model was fitted on very few patients and its figures are no evidence of its performance."
 UNKNOWN = "Whether the model was trained on real patients is not known."
 PRELIMINARY = "Preliminary: part of the model's inputs was not observed."
 STRONGEST = 3
@@ -51,6 +52,8 @@ class AssessmentContext:
     synthetic
         Whether the model was trained on invented patients; the note then says so. None where that is not known, which the
         note says too.
+    tiny
+        Whether the model was published in spite of too little data; the note then says so.
     mitigation
         Suggested action, as text; None writes none.
     model_card_url
@@ -64,12 +67,13 @@ class AssessmentContext:
     model_version: str
     model_sha256: str
     synthetic: bool | None
+    tiny: bool = False
     mitigation: str | None = None
     model_card_url: str | None = None
 
     @classmethod
     def of(cls, schema: Schema, model: Mapping[str, Any]) -> Self:
-        """Make the context of a schema and a model as a run names it (`name`, `version`, `sha256`, `synthetic`).
+        """Make the context of a schema and a model as a run names it (`name`, `version`, `sha256`, `synthetic`, `tiny`).
 
         Raises
         ------
@@ -86,6 +90,7 @@ class AssessmentContext:
             model["version"],
             model["sha256"],
             model["synthetic"],
+            tiny=model.get("tiny", False),
         )
 
 
@@ -153,6 +158,8 @@ def _note(result: PatientResult, context: AssessmentContext) -> str:
     parts = [LIMITS]
     if context.synthetic is not False:
         parts.append(SYNTHETIC if context.synthetic else UNKNOWN)
+    if context.tiny:
+        parts.append(TINY)
     if result.imputed:
         parts.append(PRELIMINARY)
     if context.model_card_url:

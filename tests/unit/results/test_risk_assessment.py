@@ -231,6 +231,14 @@ def test_a_reference_stands_once_in_basis() -> None:
     assert "basis" not in build(result(basis=()), CONTEXT)
 
 
+def test_a_model_of_very_few_patients_says_so_in_every_assessment() -> None:
+    texts = {flag: build(RESULT, context(tiny=flag))["note"][0]["text"] for flag in (True, False)}
+    assert "fitted on very few patients" in texts[True]
+    assert "very few" not in texts[False]
+    named = {"name": "m", "version": "2", "sha256": SHA, "synthetic": False, "tiny": True}
+    assert AssessmentContext.of(parse_schema(SCHEMA), named).tiny
+
+
 def test_a_model_of_real_or_unknown_data_is_not_called_synthetic() -> None:
     texts = {flag: build(RESULT, context(synthetic=flag))["note"][0]["text"] for flag in (True, False, None)}
     assert "synthetic" in texts[True]
