@@ -3,7 +3,7 @@
 schema check    does a schema hold together, and does data cover it
 featurize       the feature matrix of FHIR files
 score           probability, level and reasons of FHIR files
-model           what a model is; rebuild the demo model
+model           list, show, promote, roll back and check models; rebuild the demo model
 seed            load the synthetic hospital into a FHIR server
 """
 
@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from screening import commands
+from screening import commands, model_commands
 from screening.errors import ScreeningError
 
 ROOT = Path(__file__).resolve().parents[2]
+UNVERIFIED = "load a model file that no manifest vouches for: it may run any code, so only if you trust who made it"
 
 
 def moment(text: str) -> datetime | str:
@@ -69,19 +70,32 @@ def parser() -> argparse.ArgumentParser:
         if name == "score":
             made.add_argument("--models", type=Path, default=models, help="the model registry")
             made.add_argument("--model", type=Path, help="a model file instead of the registry's champion")
-            made.add_argument(
-                "--allow-unverified", action="store_true", help="load a model file that no manifest vouches for"
-            )
+            made.add_argument("--allow-unverified", action="store_true", help=UNVERIFIED)
 
     kinds = verbs.add_parser("model", help="look at models").add_subparsers(dest="what", required=True)
-    info = add(kinds, "info", commands.model_info, "What the champion, or a model file, is.")
-    info.add_argument("--name", default="sepsis")
-    info.add_argument("--models", type=Path, default=models)
-    info.add_argument("--model", type=Path, help="a model file instead of the registry's champion")
-    info.add_argument("--allow-unverified", action="store_true", help="load a model file that no manifest vouches for")
-    demo = add(kinds, "demo", commands.model_demo, "Rebuild the demo model from the synthetic hospital, byte for byte.")
-    demo.add_argument("--models", type=Path, default=models)
-    demo.add_argument("--schema", type=Path, default=schemas)
+    for name, run, text in (
+        ("list", model_commands.model_list, "Every version of a model, or of all: the champion has a star."),
+        ("show", model_commands.model_show, "What the champion, or one version, is."),
+        ("promote", model_commands.model_promote, "Make a published version the champion."),
+        ("rollback", model_commands.model_rollback, "Make the champion before the present one champion again."),
+        ("check", model_commands.model_check, "Would this model file drop in? Every check, with its reason."),
+        ("demo", commands.model_demo, "Rebuild the demo model from the synthetic hospital, byte for byte."),
+    ):
+        made = add(kinds, name, run, text)
+        made.add_argument("--models", type=Path, default=models, help="the model registry")
+        if name in ("list", "show", "promote", "rollback"):
+            made.add_argument("name", nargs="?" if name == "list" else None, help="the model, such as sepsis")
+        if name in ("show", "promote"):
+            made.add_argument("version", nargs="?" if name == "show" else None)
+        if name == "show":
+            shown = made.add_mutually_exclusive_group()
+            shown.add_argument("--card", action="store_true", help="print the model card")
+            shown.add_argument("--json", action="store_true", help="print JSON, with manifest and metrics")
+        if name in ("check", "demo"):
+            made.add_argument("--schema", type=Path, default=schemas)
+        if name == "check":
+            made.add_argument("file", type=Path)
+            made.add_argument("--allow-unverified", action="store_true", help=UNVERIFIED)
 
     seed = add(verbs, "seed", commands.seed, "Load the synthetic hospital into a FHIR server.")
     seed.add_argument("--url", required=True, help="FHIR base URL; a test server's, never a real hospital's")

@@ -26,9 +26,9 @@ from screening.scoring import score as score_matrix
 def schema_check(chosen: Namespace) -> int:
     """Print what a schema is, and how far data covers it; 1 where a feature that the data should have is never found."""
     schema = load_schema(chosen.schema)
-    _say(f"{schema.name} {schema.version}: {len(schema.features)} features, fingerprint {schema.fingerprint()[:12]}")
+    say(f"{schema.name} {schema.version}: {len(schema.features)} features, fingerprint {schema.fingerprint()[:12]}")
     for remark in _remarks(schema):
-        _say(f"note: {remark}")
+        say(f"note: {remark}")
     if not chosen.against:
         return 0
     matrix = compute(_reading(chosen.against, schema, None), schema, "latest")
@@ -36,15 +36,15 @@ def schema_check(chosen: Namespace) -> int:
     reasons: dict[str, Counter[str]] = {name: Counter() for name in ("", *schema.features)}
     for (_, name, reason), count in matrix.drops.items():
         reasons.setdefault(name, Counter())[reason] += count
-    _say(f"{patients} patients, each as of the newest value that counts")
+    say(f"{patients} patients, each as of the newest value that counts")
     uncovered = 0
     for feature in schema.features.values():
         have = int(matrix.rows[feature.name].notna().sum())
         uncovered += have == 0
         dropped = ", ".join(f"{reason} {count}" for reason, count in _ranked(reasons[feature.name]))
-        _say(f"  {feature.name:<20} {have:>6} of {patients} patients{f'; dropped: {dropped}' if dropped else ''}")
+        say(f"  {feature.name:<20} {have:>6} of {patients} patients{f'; dropped: {dropped}' if dropped else ''}")
     if reasons[""]:
-        _say("  of no feature: " + ", ".join(f"{reason} {count}" for reason, count in _ranked(reasons[""])))
+        say("  of no feature: " + ", ".join(f"{reason} {count}" for reason, count in _ranked(reasons[""])))
     return 1 if uncovered else 0
 
 
@@ -67,9 +67,9 @@ def featurize(chosen: Namespace) -> int:
     _, matrix = _matrix(chosen)
     if chosen.json:
         rows = json.loads(matrix.rows.to_json(orient="records", date_format="iso"))
-        _say(json.dumps({"rows": rows, "dropped": _dropped(matrix)}, indent=1))
+        say(json.dumps({"rows": rows, "dropped": _dropped(matrix)}, indent=1))
     else:
-        _say(matrix.rows.drop(columns=["encounter", "reason"]).to_string(index=False))
+        say(matrix.rows.drop(columns=["encounter", "reason"]).to_string(index=False))
         _say_dropped(matrix)
     return 0
 
@@ -80,10 +80,10 @@ def score(chosen: Namespace) -> int:
     results = score_matrix(matrix, schema, _bundle(chosen, schema.model or schema.name))
     if chosen.json:
         body = TypeAdapter(list[PatientResult]).dump_python(results, mode="json")
-        _say(json.dumps({"results": body, "dropped": _dropped(matrix)}, indent=1))
+        say(json.dumps({"results": body, "dropped": _dropped(matrix)}, indent=1))
     else:
         for one in results:
-            _say(_sentence(one))
+            say(_sentence(one))
         _say_dropped(matrix)
     return 0 if all(one.outcome is Outcome.SCORED for one in results) else 1
 
@@ -95,23 +95,12 @@ def _sentence(one: PatientResult) -> str:
     return f"Patient/{one.patient_id}: {one.risk_level.upper()} ({one.probability:.0%}) as of {one.prediction_time}{imputed}"
 
 
-def model_info(chosen: Namespace) -> int:
-    """Print what a model is."""
-    bundle = _bundle(chosen, chosen.name)
-    _say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
-    _say(f"features: {', '.join(bundle.feature_names)}")
-    _say(f"threshold: {bundle.threshold}; takes missing values: {'yes' if bundle.handles_missing else 'no'}")
-    for warning in bundle.warnings:
-        _say(f"note: {warning}")
-    return 0
-
-
 def model_demo(chosen: Namespace) -> int:
     """Rebuild the demo model."""
     from screening.demo_model import build
 
     bundle = build(load_schema(chosen.schema), chosen.models)
-    _say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
+    say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
     return 0
 
 
@@ -129,9 +118,9 @@ def seed(chosen: Namespace) -> int:
         client.capabilities()  # says what is wrong with the URL, where a refused transaction would not
         sent = load(
             client, hospital, named=True, style=chosen.style, ids=chosen.ids,
-            progress=lambda count: _say(f"{count} resources"),
+            progress=lambda count: say(f"{count} resources"),
         )  # fmt: skip
-    _say(f"{sent} resources of {chosen.size + 3} patients; the hospital's present is {chosen.now.isoformat()}")
+    say(f"{sent} resources of {chosen.size + 3} patients; the hospital's present is {chosen.now.isoformat()}")
     return 0
 
 
@@ -178,8 +167,9 @@ def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
 
 def _say_dropped(matrix: FeatureMatrix) -> None:
     for reason, count in _dropped(matrix).items():
-        _say(f"dropped {reason}: {count}")
+        say(f"dropped {reason}: {count}")
 
 
-def _say(text: Any) -> None:
+def say(text: Any) -> None:
+    """Print."""
     print(text)  # noqa: T201 - the command line's one way to speak

@@ -101,12 +101,6 @@ def test_schema_check_counts_who_has_what(folder: Path, capsys: pytest.CaptureFi
     assert "heart_rate                0 of 1 patients" in out
 
 
-def test_model_info_names_the_champion(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(folder, "model info", capsys)
-    assert status == 0
-    assert out.startswith("sepsis 1.0.0, sha256 ")
-
-
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -129,7 +123,7 @@ def test_model_info_names_the_champion(folder: Path, capsys: pytest.CaptureFixtu
         ("score @good.ndjson --models @changed", ("model.pkl", "sha256")),
         ("score @good.ndjson --model @other.json", ("no manifest in", "vouches for this file", "set allow_unverified")),
         ("score @good.ndjson --model @other.json --allow-unverified", ("other.json: cannot be unpickled", "damaged")),
-        ("model info --name stroke", ("no model 'stroke'; there is: sepsis",)),
+        ("model show stroke", ("no model 'stroke'; there is: sepsis",)),
         ("schema check @unreadable.yaml", ("unreadable.yaml", "line 1", "not readable as YAML")),
         ("schema check @binary.yaml", ("binary.yaml", "cannot be read as UTF-8 text")),
         ("schema check @unknown.yaml", ("modle: unknown key; remove it or mend its spelling",)),

@@ -3,16 +3,17 @@
 ::
 
     MODELS_DIR/NAME/VERSION/{model.pkl, manifest.json, metrics.json, model_card.md}    never changed once there
-    MODELS_DIR/NAME/champion.json                                                      {version, sha256}
+    MODELS_DIR/NAME/champion.json                                                      {version, sha256, history}
 
 A version appears whole or not at all, and the pointer moves last: whoever is killed in between leaves the old champion.
-Rollback is `promote` of an older version.
+`promote` points at any version, `rollback.rollback` at the champion before; `champions` tells what is remembered.
 """
 
 import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from uuid import uuid4
 
 from screening.errors import ModelError
 from screening.model.bundle import ModelBundle, load_bundle
+from screening.model.champions import Champion, history, pointer, with_promotion
 from screening.model.layout import (
     CARD,
     MANIFEST,
@@ -34,7 +36,10 @@ from screening.model.layout import (
     version_folder,
     write_durably,
 )
+from screening.model.layout import versions as versions
 from screening.model.versions import installed
+
+log = logging.getLogger(__name__)
 
 
 def champion(models_dir: Path, name: str) -> ModelBundle:
@@ -83,16 +88,28 @@ def load_file(path: Path, *, models_dir: Path, allow_unverified: bool = False) -
     ModelError
         The file is not a published one and `allow_unverified` is off; or as `load_version` or `load_bundle`.
     """
-    published = _published(path, models_dir)
+    published = vouched(path, models_dir, allow_unverified=allow_unverified)
     if published is not None:
         return load_version(models_dir, *published)
-    if not allow_unverified:
+    bundle = load_bundle(path, expected_sha256=None)
+    return bundle.with_warning(f"{path.name} was loaded unverified: no manifest vouches for it")
+
+
+def vouched(path: Path, models_dir: Path, *, allow_unverified: bool) -> tuple[str, str] | None:
+    """Return name and version of a published model by its file; None for another file that may be loaded all the same.
+
+    Raises
+    ------
+    ModelError
+        The file is not a published one and `allow_unverified` is off.
+    """
+    published = _published(path, models_dir)
+    if published is None and not allow_unverified:
         raise ModelError(
             f"{path}: no manifest in {models_dir} vouches for this file, and loading a pickle runs whatever code it holds. "
             "Publish it, or set allow_unverified if you trust who made it"
         )
-    bundle = load_bundle(path, expected_sha256=None)
-    return bundle.with_warning(f"{path.name} was loaded unverified: no manifest vouches for it")
+    return published
 
 
 def publish(
@@ -168,20 +185,48 @@ def publish(
 def promote(models_dir: Path, name: str, version: str) -> None:
     """Make a published version the champion, after loading it: one atomic replacement of champion.json.
 
+    Where champion.json is missing or broken, the history of champions begins anew with this version.
+
     Raises
     ------
     ModelError
         As `load_version`; the champion is then the one it was.
     """
     bundle = load_version(models_dir, name, version)
+    known: tuple[Champion, ...] = ()
+    if (models_dir / name / POINTER).exists():
+        try:
+            known = history(models_dir, name)
+        except ModelError as error:  # promoting is how a broken pointer is mended
+            log.warning("the history of champions begins anew: %s", error)
+    point(models_dir, name, with_promotion(known, version, bundle.sha256))
+
+
+def point(models_dir: Path, name: str, champions: Sequence[Champion]) -> None:
+    """Replace champion.json in one step by the last of these champions, with the others as its history."""
     home = models_dir / name
     draft = home / f".{POINTER}.{uuid4().hex}"
     try:
-        write_durably(draft, _json({"version": version, "sha256": bundle.sha256}, POINTER))
+        write_durably(draft, _json(pointer(champions), POINTER))
         draft.replace(home / POINTER)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(home)
+
+
+def names(models_dir: Path) -> tuple[str, ...]:
+    """Return the names of all models, sorted.
+
+    Raises
+    ------
+    ModelError
+        The registry does not exist.
+    """
+    if not models_dir.is_dir():
+        raise ModelError(f"{models_dir}: no such folder: it should hold the models, one folder each")
+    return tuple(
+        sorted(entry.name for entry in models_dir.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    )
 
 
 def _load(folder: Path, manifest: Mapping[str, Any]) -> ModelBundle:
