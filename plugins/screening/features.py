@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from screening.errors import FatalError
-from screening.observations import NOT_A_TIME, Drop, Reading, ordered
-from screening.patient_features import as_micros, as_utc, patient_features, standing
+from screening.observations import NOT_A_TIME, Drop, Reading, as_micros, as_utc, ordered
+from screening.patient_features import patient_features, standing
 from screening.schema import PRESENCE, Feature, Schema
 from screening.times import micros
 

@@ -24,8 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+Ints = npt.NDArray[np.int64]
 TIMES = ("effective_time", "effective_start", "available_time")
 COLUMNS = (
     "patient_id", "feature", "effective_time", "effective_start", "available_time", "value", "unit", "source", "encounter",
@@ -104,7 +106,12 @@ def table(rows: list[Row], drops: Counter[Drop]) -> pd.DataFrame:
             data[name] = np.array(column, dtype="float64")
         else:
             data[name] = pd.array(list(column), dtype="str")
-    frame = ordered(pd.DataFrame(data))
+    return distinct(pd.DataFrame(data), drops)
+
+
+def distinct(frame: pd.DataFrame, drops: Counter[Drop]) -> pd.DataFrame:
+    """Return the table in its order, each value once; what goes is counted in `drops`."""
+    frame = ordered(frame)
     again = frame.duplicated(["patient_id", "feature", "effective_time", "effective_start", "value"])
     for patient_id, feature in zip(frame.loc[again, "patient_id"], frame.loc[again, "feature"], strict=True):
         drops[(patient_id, feature, "duplicate")] += 1
@@ -125,7 +132,7 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 def times(micros: list[int]) -> pd.DatetimeIndex:
     """Make a UTC time column of microseconds; `NOT_A_TIME` becomes NaT."""
-    return pd.DatetimeIndex(np.array(micros, dtype="int64").view("datetime64[us]")).tz_localize("UTC")
+    return as_utc(np.array(micros, dtype="int64"))
 
 
 def patient_table(records: list[PatientRecord]) -> pd.DataFrame:
@@ -139,3 +146,14 @@ def patient_table(records: list[PatientRecord]) -> pd.DataFrame:
         else:
             data[name] = pd.array(column, dtype="bool" if name in ("deceased", "merged") else "str")
     return pd.DataFrame(data)
+
+
+def as_micros(column: pd.Series) -> Ints:
+    """Return UTC microseconds; NaT becomes `NOT_A_TIME`."""
+    found: Ints = pd.DatetimeIndex(column).as_unit("us").asi8.astype("int64")
+    return found
+
+
+def as_utc(t: Ints) -> pd.DatetimeIndex:
+    """Return UTC microseconds as a time column."""
+    return pd.DatetimeIndex(t.view("datetime64[us]")).tz_localize("UTC")

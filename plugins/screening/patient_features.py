@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from screening.observations import NOT_A_TIME
+from screening.observations import NOT_A_TIME, as_micros, as_utc
 from screening.outcome import Outcome
 from screening.schema import Schema
 
@@ -67,14 +67,3 @@ def standing(patients: pd.DataFrame, t: Ints) -> tuple[list[str], list[str]]:
         settled.append(found[0])
         reason.append(found[1])
     return settled, reason
-
-
-def as_micros(column: pd.Series) -> Ints:
-    """Return UTC microseconds; NaT becomes `NOT_A_TIME`."""
-    found: Ints = pd.DatetimeIndex(column).as_unit("us").asi8.astype("int64")
-    return found
-
-
-def as_utc(t: Ints) -> pd.DatetimeIndex:
-    """Return UTC microseconds as a time column."""
-    return pd.DatetimeIndex(t.view("datetime64[us]")).tz_localize("UTC")

@@ -37,7 +37,7 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
     check_fits(bundle, schema)
     rows = matrix.rows.reset_index(drop=True)
     cells = _cells_by_patient(matrix.cells)
-    missing = [_missing(row, cells.get(row["patient_id"], {}), schema) for row in rows.to_dict("records")]
+    missing = lacking(matrix, schema)
     ready = [i for i, names in enumerate(missing) if not names and not rows.at[i, "standing"]]
     values = rows.loc[ready, list(bundle.feature_names)].to_numpy("float64")
     filled, imputed, unfit = bundle.impute(values)
@@ -80,6 +80,15 @@ def check_fits(bundle: ModelBundle, schema: Schema) -> Fit:
         units={feature.name: feature.unit for feature in schema.features.values()},
         aggregation={feature.name: feature.how for feature in schema.features.values() if feature.codes},
     )
+
+
+def lacking(matrix: FeatureMatrix, schema: Schema) -> list[tuple[str, ...]]:
+    """Name for each row of the matrix what keeps it from being scored by what the schema asks for; empty where nothing does.
+
+    Training leaves out whom screening would not score, so that both mean the same patients.
+    """
+    cells = _cells_by_patient(matrix.cells)
+    return [_missing(row, cells.get(row["patient_id"], {}), schema) for row in matrix.rows.to_dict("records")]
 
 
 def level(probability: float, bounds: RiskLevels) -> RiskLevel:
