@@ -1,0 +1,95 @@
+"""Files by which the stages of a training run hand each other their work, in the run's own folder.
+
+They hold patients' data by MIMIC's numbers and are removed when the run ends. What is pickled here was made by the stage
+before, in the same run and folder; nothing else is ever unpickled.
+"""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from screening.errors import DataFileError
+from screening.staging import Folder, load, save
+from screening.training.data import TrainingSet
+from screening.training.stays import Stays
+
+_ROW = ("stays", "subjects", "labels", "age", "sex")
+
+
+def save_json(folder: Folder, name: str, content: Any) -> None:
+    """Write a JSON file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.json").open("wb") as file:
+        file.write(json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
+
+
+def load_json(folder: Folder, name: str) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataFileError
+        Where it is missing: the stage before did not finish, or the run's files were removed at its end.
+    """
+    with _open(folder, f"{name}.json") as file:
+        return json.loads(file.read())
+
+
+def save_stays(folder: Folder, stays: Stays) -> None:
+    """Write the cohort and its attrition."""
+    save(folder, "stays", stays.frame)
+    save_json(folder, "attrition", stays.attrition)
+
+
+def load_stays(folder: Folder) -> Stays:
+    """Read what `save_stays` wrote."""
+    return Stays(load(folder, "stays"), load_json(folder, "attrition"))
+
+
+def save_set(folder: Folder, data: TrainingSet) -> None:
+    """Write the training set."""
+    rows = pd.DataFrame({name: getattr(data, name) for name in _ROW})
+    save(folder, "training_set", pd.concat([rows, pd.DataFrame(data.values, columns=list(data.feature_names))], axis=1))
+
+
+def load_set(folder: Folder) -> TrainingSet:
+    """Read what `save_set` wrote."""
+    frame = load(folder, "training_set")
+    names = tuple(name for name in frame.columns if name not in _ROW)
+    return TrainingSet(
+        feature_names=names,
+        values=np.ascontiguousarray(frame[list(names)].to_numpy("float64")),
+        labels=frame["labels"].to_numpy("int64"),
+        subjects=frame["subjects"].to_numpy("int64"),
+        stays=frame["stays"].to_numpy("int64"),
+        age=frame["age"].to_numpy("float64"),
+        sex=frame["sex"].to_numpy("str"),
+    )
+
+
+def save_object(folder: Folder, name: str, content: Any) -> None:
+    """Write an object of our own, such as a fitted candidate."""
+    import joblib
+
+    held = io.BytesIO()
+    joblib.dump(content, held)
+    with (folder / f"{name}.pkl").open("wb") as file:
+        file.write(held.getvalue())
+
+
+def load_object(folder: Folder, name: str) -> Any:
+    """Read what `save_object` wrote in this run."""
+    import joblib
+
+    with _open(folder, f"{name}.pkl") as file:
+        return joblib.load(io.BytesIO(file.read()))
+
+
+def _open(folder: Folder, name: str) -> Any:
+    path = folder / name
+    if not path.exists():
+        raise DataFileError(f"{name} of this run is missing: the stage before did not finish; run it again from there")
+    return path.open("rb")
