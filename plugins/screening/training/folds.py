@@ -6,12 +6,15 @@ the patient again; so every cut is between patients, never between stays (requir
 
 import hashlib
 import warnings
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from screening.errors import FatalError
-from screening.training.data import Bools, Ints
+from screening.training.data import Bools, Ints, TrainingSet
+from screening.training.plan import TrainingPlan
+from screening.training.stays import refuse_one_label
 
 
 class Fold(NamedTuple):
@@ -19,6 +22,30 @@ class Fold(NamedTuple):
 
     train: Ints
     test: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The training set in two: patients to learn from, cut into folds, and patients whom nothing of the model ever saw."""
+
+    learning: TrainingSet
+    test: TrainingSet
+    folds: list[Fold]
+
+
+def split(data: TrainingSet, plan: TrainingPlan) -> Split:
+    """Cut the training set; the same patients go the same way in every run with the plan's salt.
+
+    Raises
+    ------
+    FatalError
+        Where a part has one label only, or too few positive patients to be cut into folds.
+    """
+    kept = untouched(data.subjects, plan.untouched.share, plan.untouched.salt)
+    learning, test = data.take(~kept), data.take(kept)
+    refuse_one_label(learning.labels, plan)
+    refuse_one_label(test.labels, plan)
+    return Split(learning, test, folds(learning.labels, learning.subjects, plan.folds, plan.seed))
 
 
 def untouched(subjects: Ints, share: float, salt: str) -> Bools:

@@ -14,10 +14,10 @@ from screening.readers.mimic_tables import MimicTables
 from screening.schema import Schema
 from screening.staging import Folder
 from screening.training import staged
-from screening.training.data import TrainingSet
 from screening.training.extract import extract as write_parts
 from screening.training.extract import parts_of, read_parts
-from screening.training.folds import Fold, folds, untouched
+from screening.training.folds import Split
+from screening.training.folds import split as split_set
 from screening.training.matrix import later_values_change_nothing, training_set
 from screening.training.plan import Candidate, TrainingPlan
 from screening.training.stays import COLUMNS, read_stays, refuse_one_label
@@ -93,29 +93,15 @@ def features(job: Job) -> dict[str, int]:
     return {"stays": len(data), "positives": int(data.labels.sum())}
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The training set in two: patients to learn from, cut into folds, and patients whom nothing of the model ever saw."""
-
-    learning: TrainingSet
-    test: TrainingSet
-    folds: list[Fold]
-
-
 def split(job: Job) -> Split:
     """Cut the training set; the same patients go the same way in every run with the plan's salt.
 
     Raises
     ------
     FatalError
-        Where a part has too few positive patients to be cut so.
+        As `screening.training.folds.split`.
     """
-    data = staged.load_set(job.folder)
-    kept = untouched(data.subjects, job.plan.untouched.share, job.plan.untouched.salt)
-    learning, test = data.take(~kept), data.take(kept)
-    refuse_one_label(learning.labels, job.plan)
-    refuse_one_label(test.labels, job.plan)
-    return Split(learning, test, folds(learning.labels, learning.subjects, job.plan.folds, job.plan.seed))
+    return split_set(staged.load_set(job.folder), job.plan)
 
 
 def fit(job: Job, candidate: Candidate) -> dict[str, float]:
