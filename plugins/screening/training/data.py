@@ -1,6 +1,7 @@
 """The training set: one row a stay, features by the road that screening takes."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,12 @@ class TrainingSet:
         """Return the rows of a mask or of indices."""
         arrays = [field.name for field in fields(self) if field.name != "feature_names"]
         return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+
+    def joined(self, other: "TrainingSet") -> "TrainingSet":
+        """Return the rows of both, these first; the features must be the same."""
+        names = [field.name for field in fields(self) if field.name != "feature_names"]
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        return replace(self, **arrays)
 
     def __len__(self) -> int:
         return len(self.labels)

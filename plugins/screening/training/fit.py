@@ -140,6 +140,11 @@ def raw_probabilities(model: Any, values: Floats) -> Floats:
         return np.asarray(model.predict_proba(values)[:, 1], dtype="float64")
 
 
+def probabilities(fitted: Fitted, values: Floats) -> Floats:
+    """Return the stored model's calibrated probabilities, float64 (n,): as screening shows them, but unrounded."""
+    return calibrate(parse_calibration(fitted.calibration), raw_probabilities(fitted.model, values))
+
+
 def calibration_map(raw: Floats, labels: Ints, method: Method) -> dict[str, Any]:
     """Fit the map from raw to calibrated probability, in the form that is stored with a model.
 

@@ -37,6 +37,7 @@ def example(
         "label": "coded sepsis",
         "best": "xgboost",
         "threshold": 0.22,
+        "resamples": {"count": 1000, "one_label": {"train": 0, "cross_validation": 0, "test": 0}},
         "synthetic": synthetic,
         "tiny": tiny,
         "candidates": {
