@@ -3,14 +3,15 @@
 | figure | meaning |
 |---|---|
 | in the large | by how many log-odds all probabilities are too low; 0 is right |
-| intercept, slope | of the line log-odds of being positive = intercept + slope · log-odds of the probability; 0 and 1 are right, a slope below 1 says that the probabilities are too extreme |
+| intercept, slope | of the line from the probability's log-odds to those of being positive; 0 and 1 are right |
 | ECE | mean distance of predicted and observed risk in ten bins of equally many stays |
-| E_avg, E_90, E_max | mean, 90th percentile and maximum, over the stays, of the distance between the probability and the smooth curve |
+| E_avg, E_90, E_max | mean, 90th percentile and maximum, over the stays, of what lies between probability and curve |
 
+A slope below 1 says that the probabilities are too extreme: high ones too high, low ones too low.
 Lines and curve are logistic regressions by maximum likelihood, the curve on a restricted cubic spline of the log-odds with
 five knots at Harrell's percentiles, or three where one label has few stays. ECE and the E figures are never 0, even for a
-perfect model: they also hold the noise of few stays. A resample adds noise once more, so that ECE may lie below its interval.
-"""  # noqa: E501 - a table's row is one line
+perfect model: they also hold the noise of few stays. A resample adds noise once more: ECE may lie below its interval.
+"""
 
 from typing import Any
 

@@ -68,7 +68,8 @@ def evaluate(
     Returns
     -------
     dict
-        For JSON: numbers are rounded to six decimals, None is for a figure that is undefined or has no bound.
+        For JSON: numbers are rounded to six decimals (the threshold in force stands unrounded in `Fitted`), None is for a
+        figure that is undefined or has no bound, as the number needed to evaluate where no alert may be a true one.
         `{"value", "low", "high"}` is a figure with its interval; the bounds are None where it is undefined in more than half
         of the resamples. `resamples` tells how many there were, and by part in how many all patients had one label, so that
         they had no say. `covariates` describe all patients, learned from and untouched.
