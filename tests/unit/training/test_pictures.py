@@ -130,9 +130,14 @@ def test_titles_say_what_is_seen() -> None:
 
 
 def test_chance_is_named_where_it_is_not_ruled_out() -> None:
-    changed = deepcopy(evaluation("tiny"))
+    changed = deepcopy({**evaluation("tiny"), "tiny": False})
     changed["parts"]["test"]["auroc"] = {"value": 0.7, "low": 0.5, "high": 0.9}
     assert _draw("curves", changed).title == "Chance is not ruled out: AUROC 0.70 (0.50 to 0.90) on untouched patients"
+
+
+def test_tiny_data_are_never_said_to_show_that_a_model_ranks() -> None:
+    assert drawn("tiny")["curves"].title == "Too few to judge by: AUROC 0.88 (0.65 to 1.00) on untouched patients"
+    assert drawn("whole")["curves"].title.startswith("Stays with coded sepsis are ranked higher: AUROC 0.79")
 
 
 def test_a_figure_without_bounds_is_drawn_without_them() -> None:

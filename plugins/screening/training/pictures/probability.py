@@ -181,7 +181,7 @@ def net_benefit(evaluation: Evaluation) -> Figure:
     axes.plot(x, every, "--", color=ORANGE, label="alert for every stay")
     axes.axhline(0, color=GREY, linestyle=":", label="alert for none")
     axes.plot(x, model, color=BLUE, label="alert by the model")
-    axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.08 * top))
+    axes.set(xlim=(0, 1), ylim=(min(-0.25 * top, max(1.1 * float(np.nanmin(model)), -top)), 1.08 * top))
     axes.set(xlabel="threshold on the probability", ylabel="net benefit,\ntrue positives a stay")
     axes.legend(loc="upper right")
     return figure

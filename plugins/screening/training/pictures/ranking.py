@@ -32,7 +32,7 @@ def curves(evaluation: Evaluation) -> Figure:
     test = parts["test"]
     figure, (roc, precision) = sheet(
         evaluation,
-        _what_ranks(test, label),
+        _what_ranks(evaluation),
         f"Untouched patients: {people(test, label)}. Cross-validation: {people(parts['cross_validation'], label)}. Bands "
         "and brackets: 95 % intervals by resampling patients.",
         5.2,
@@ -67,14 +67,18 @@ def _panel(axes: Axes, evaluation: Evaluation, names: tuple[str, str, str], area
             axes.plot([], [], " ", label=f"baseline {candidate(name)}: {interval(figures[area])}")
 
 
-def _what_ranks(test: Mapping[str, Any], label: str) -> str:
+def _what_ranks(evaluation: Evaluation) -> str:
+    test, label = evaluation["parts"]["test"], evaluation["label"]
     auroc = test["auroc"]
     if auroc["value"] is None:
         there = f"{test['positives']:,} of {test['stays']:,} stays with {label}"
         return f"No ranking can be told of the untouched patients: {there}"
+    told = f"AUROC {interval(auroc)} on untouched patients"
+    if evaluation["tiny"]:
+        return f"Too few to judge by: {told}"
     if auroc["low"] is None or auroc["low"] <= 0.5:
-        return f"Chance is not ruled out: AUROC {interval(auroc)} on untouched patients"
-    return f"Stays with {label} are ranked higher: AUROC {interval(auroc)} on untouched patients"
+        return f"Chance is not ruled out: {told}"
+    return f"Stays with {label} are ranked higher: {told}"
 
 
 def subgroups(evaluation: Evaluation) -> Figure:
@@ -103,7 +107,7 @@ def subgroups(evaluation: Evaluation) -> Figure:
     ]
     columns(table, (("stays", 1), ("positive", 1), ("AUROC", 1.9), ("in the large", 1.2)), cells)
     lows = [row["auroc"]["low"] for row in rows if row["auroc"]["low"] is not None]
-    axes.set_xlim(min(0.45, *lows, 0.45) - 0.02, 1.0)
+    axes.set_xlim(min(0.45, *lows, 0.45) - 0.02, 1.01)
     axes.set_xlabel("AUROC (dotted: chance)")
     return figure
 
