@@ -6,13 +6,16 @@ A name or version is a path segment of its own and nothing else; what a link lea
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from screening.errors import ModelError
 
 MODEL, MANIFEST, METRICS, CARD = "model.pkl", "manifest.json", "metrics.json", "model_card.md"
+CARD_JSON = "model_card.json"
+"""The same card for machines; a version may lie there without it."""
 POINTER = "champion.json"
 MANIFEST_KEYS = (
     "name", "version", "sha256", "created", "synthetic", "feature_names", "training_data", "versions",
@@ -142,6 +145,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
+def as_json(content: Mapping[str, Any], file: str) -> bytes:
+    """Return the bytes of a JSON file of ours: equal contents give equal bytes.
+
+    Raises
+    ------
+    ModelError
+        It holds what JSON cannot hold, such as NaN; the file is named.
+    """
+    try:
+        return (json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be written as JSON: {error}") from None
+
+
 def _is_sha256(found: Any) -> bool:
     return isinstance(found, str) and _SHA256.fullmatch(found) is not None
 
@@ -150,6 +167,24 @@ def _inside(folder: Path, models_dir: Path) -> Path:
     if not folder.resolve().is_relative_to(models_dir.resolve()):
         raise ModelError(f"{folder}: leads outside the registry {models_dir}")
     return folder
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a sentence what the disk refuses while a version or the pointer is written.
+
+    Raises
+    ------
+    ModelError
+        The disk is full or failed, or the folder may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be written: {error.strerror or type(error).__name__}. The champion is the one it was; make "
+            "room, or let this process write there, and publish again"
+        ) from error
 
 
 def write_durably(path: Path, content: bytes) -> None:

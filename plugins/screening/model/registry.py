@@ -6,11 +6,12 @@
     MODELS_DIR/NAME/champion.json                                                      {version, sha256, history}
 
 A version appears whole or not at all, and the pointer moves last: whoever is killed in between leaves the old champion.
+What a kill leaves half done begins with a dot, is looked at by nobody and in nobody's way, and may be deleted. Beside the
+Markdown card there may be a `model_card.json`.
 `promote` points at any version, `rollback.rollback` at the champion before; `champions` tells what is remembered.
 """
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -24,10 +25,12 @@ from screening.model.bundle import ModelBundle, load_bundle
 from screening.model.champions import Champion, history, pointer, with_promotion
 from screening.model.layout import (
     CARD,
+    CARD_JSON,
     MANIFEST,
     METRICS,
     MODEL,
     POINTER,
+    as_json,
     model_folder,
     read_manifest,
     read_pointer,
@@ -35,6 +38,7 @@ from screening.model.layout import (
     sync_folder,
     version_folder,
     write_durably,
+    writing,
 )
 from screening.model.layout import versions as versions
 from screening.model.versions import installed
@@ -123,6 +127,7 @@ def publish(
     created: datetime,
     metrics: Mapping[str, Any],
     model_card: str,
+    model_card_json: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
     promoted: bool,
 ) -> ModelBundle:
@@ -142,6 +147,8 @@ def publish(
         When it was trained; timezone-aware.
     metrics, model_card
         The content of metrics.json (no NaN) and of model_card.md.
+    model_card_json
+        The content of model_card.json; None writes none.
     more
         Further keys of the manifest.
     promoted
@@ -150,8 +157,9 @@ def publish(
     Raises
     ------
     ModelError
-        The name or version is not fit, or taken by another model; the model cannot be loaded; or metrics and manifest are
-        no JSON. Nothing is published then.
+        The name or version is not fit, or taken by another model; the model cannot be loaded; metrics, card or manifest are
+        no JSON; or the disk is full. Nothing is published then, but where the disk was full only for the pointer: the
+        version is whole, and the champion is the one it was.
     """
     home = models_dir / segment(name, "name")
     final = home / segment(version, "version")
@@ -167,11 +175,14 @@ def publish(
         "training_data": training_data,
         "versions": installed(),
     }
-    home.mkdir(parents=True, exist_ok=True)
-    model_folder(models_dir, name)
-    if not final.exists():
-        files = {MODEL: model, METRICS: _json(metrics, METRICS), CARD: model_card.encode()}
-        _appear(final, files, manifest)
+    files = {MODEL: model, METRICS: as_json(metrics, METRICS), CARD: model_card.encode()}
+    if model_card_json is not None:
+        files[CARD_JSON] = as_json(model_card_json, CARD_JSON)
+    with writing(final):
+        home.mkdir(parents=True, exist_ok=True)
+        model_folder(models_dir, name)
+        if not final.exists():
+            _appear(final, files, manifest)
     bundle = load_version(models_dir, name, version)
     if bundle.sha256 != manifest["sha256"]:
         raise ModelError(
@@ -206,11 +217,12 @@ def point(models_dir: Path, name: str, champions: Sequence[Champion]) -> None:
     """Replace champion.json in one step by the last of these champions, with the others as its history."""
     home = models_dir / name
     draft = home / f".{POINTER}.{uuid4().hex}"
-    try:
-        write_durably(draft, _json(pointer(champions), POINTER))
-        draft.replace(home / POINTER)
-    finally:
-        draft.unlink(missing_ok=True)
+    with writing(home / POINTER):
+        try:
+            write_durably(draft, as_json(pointer(champions), POINTER))
+            draft.replace(home / POINTER)
+        finally:
+            draft.unlink(missing_ok=True)
     sync_folder(home)
 
 
@@ -261,7 +273,7 @@ def _appear(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]
         for file, content in files.items():
             write_durably(draft / file, content)
         tried = load_bundle(draft / MODEL, expected_sha256=manifest["sha256"])
-        write_durably(draft / MANIFEST, _json({**manifest, "feature_names": tried.feature_names}, MANIFEST))
+        write_durably(draft / MANIFEST, as_json({**manifest, "feature_names": tried.feature_names}, MANIFEST))
         sync_folder(draft)
         try:
             draft.rename(final)
@@ -272,10 +284,3 @@ def _appear(final: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]
         sync_folder(final.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _json(content: Mapping[str, Any], file: str) -> bytes:
-    try:
-        return (json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n").encode()
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{file}: cannot be written as JSON: {error}") from None

@@ -73,6 +73,17 @@ def test_the_manifest_tells_what_the_model_is(models: Path, put: Publish) -> Non
     assert {"python", "numpy", "sklearn", "xgboost"} <= set(manifest["versions"])
 
 
+def test_a_card_for_machines_lies_beside_where_it_is_given(models: Path, put: Publish) -> None:
+    put("1")
+    put("2", note="other", model_card_json={"name": "sepsis", "evidence": None})
+    assert not (models / "sepsis/1/model_card.json").exists()
+    assert json.loads((models / "sepsis/2/model_card.json").read_text()) == {"name": "sepsis", "evidence": None}
+    assert [load_version(models, "sepsis", version).version for version in "12"] == ["1", "2"]
+    with pytest.raises(ModelError, match=r"model_card\.json: cannot be written as JSON"):
+        put("3", note="third", model_card_json={"auroc": float("nan")})
+    assert layout.versions(models, "sepsis") == ("1", "2")
+
+
 def test_a_challenger_is_kept_and_not_promoted(models: Path, put: Publish) -> None:
     put("1")
     put("2", promoted=False, note="other")
