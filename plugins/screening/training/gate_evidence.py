@@ -12,7 +12,7 @@ from screening.training.verdict import Kind, Rule, not_asked, ruled, told
 
 LEARNING = 5
 """How many times as many positive stays it takes to learn as to judge."""
-_TINY = 1e-9  # limits are decimal numbers: 0.78 - 0.68 must not count as more than 0.10
+_TINY = 1e-9  # limits are decimal numbers: 0.8 - 0.7 must not count as more than 0.10
 
 
 def positives(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
