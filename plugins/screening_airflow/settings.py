@@ -15,6 +15,8 @@ class Settings:
     ----------
     schemas
         Folder of the schema YAMLs (`SCREENING_SCHEMAS`).
+    plans
+        Folder of the training YAMLs (`SCREENING_PLANS`).
     models
         The model registry (`SCREENING_MODELS`).
     staging
@@ -28,6 +30,7 @@ class Settings:
     """
 
     schemas: Path
+    plans: Path
     models: Path
     staging: str
     reports: Path
@@ -47,6 +50,7 @@ def settings() -> Settings:
         raise ValueError(f"SCREENING_SCHEDULED must be true or false, not {scheduled!r}")
     return Settings(
         schemas=Path(os.environ.get("SCREENING_SCHEMAS", ROOT / "include" / "schemas")),
+        plans=Path(os.environ.get("SCREENING_PLANS", ROOT / "include" / "training")),
         models=Path(os.environ.get("SCREENING_MODELS", ROOT / "include" / "models")),
         staging=os.environ.get("SCREENING_STAGING", (ROOT / "var" / "staging").as_uri()),
         reports=Path(os.environ.get("SCREENING_REPORTS", ROOT / "var" / "reports")),

@@ -4,11 +4,13 @@ locate → cohort → extract → features → fit each candidate → evaluate �
 left in the run's folder and may be repeated. Nothing is published before the gate, and the champion changes last.
 """
 
-import logging
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from screening.model.bundle import ModelBundle
 from screening.readers.mimic import MimicReader
 from screening.readers.mimic_tables import MimicTables
 from screening.schema import Schema
@@ -17,12 +19,15 @@ from screening.training import staged
 from screening.training.extract import extract as write_parts
 from screening.training.extract import parts_of, read_parts
 from screening.training.folds import Split
-from screening.training.folds import split as split_set
+from screening.training.folds import split as cut
 from screening.training.matrix import later_values_change_nothing, training_set
 from screening.training.plan import Candidate, TrainingPlan
 from screening.training.stays import COLUMNS, read_stays, refuse_one_label
 
-log = logging.getLogger(__name__)
+SHUFFLES = 3
+"""How often the labels are shuffled to look for a leak; each costs as much as fitting the chosen candidate out of fold."""
+REFUSED = "refused_model"
+"""Folder in the run's reports that keeps a model which the gate refused."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,37 @@ class Job:
     plan: TrainingPlan
     folder: Folder
 
+    @property
+    def name(self) -> str:
+        """The model's name in the registry."""
+        return self.schema.model or self.schema.name
 
-def locate(job: Job, tables: MimicTables) -> dict[str, list[str]]:
+
+class Described(NamedTuple):
+    """What the data are, in a few words for report, card and manifest, and whether their patients are invented."""
+
+    words: str
+    synthetic: bool
+
+
+def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, list[str]]:
     """Check that every table and column is there, before anything is read; return them.
 
     Raises
     ------
+    SchemaError
+        A candidate's settings cannot be fitted.
     DataFileError
         Naming all that is missing.
     """
+    from screening.training.candidates import check_candidates
+
+    check_candidates(job.plan.candidates)
     wanted: dict[str, list[str]] = {table: list(columns) for table, columns in COLUMNS.items()}
     for table, columns in MimicReader(tables, job.schema, job.plan.clock()).wanted().items():
         wanted[table] = list(columns)
     tables.check(wanted)
+    staged.save_json(job.folder, "described", described._asdict())
     return wanted
 
 
@@ -94,21 +117,108 @@ def features(job: Job) -> dict[str, int]:
 
 
 def split(job: Job) -> Split:
-    """Cut the training set; the same patients go the same way in every run with the plan's salt.
-
-    Raises
-    ------
-    FatalError
-        As `screening.training.folds.split`.
-    """
-    return split_set(staged.load_set(job.folder), job.plan)
+    """Cut the training set into who is learned from and who judges; see `folds.split`."""
+    return cut(staged.load_set(job.folder), job.plan)
 
 
 def fit(job: Job, candidate: Candidate) -> dict[str, float]:
     """Fit one candidate, out of fold and on all that is to learn from; return its figures."""
     from screening.training.fit import fit as fit_candidate
 
-    cut = split(job)
-    fitted = fit_candidate(candidate, job.plan.candidates[candidate], cut.learning, cut.folds, job.plan.seed)
+    parts = split(job)
+    fitted = fit_candidate(candidate, job.plan.candidates[candidate], parts.learning, parts.folds, job.plan.seed)
     staged.save_object(job.folder, f"fitted-{candidate}", fitted)
     return {"f1": fitted.f1, "threshold": fitted.threshold}
+
+
+def evaluate(job: Job) -> dict[str, Any]:
+    """Choose the best candidate, judge it, and make its model file; return the main figures."""
+    from screening.training.artifact import model_bytes
+    from screening.training.evaluate import evaluate as judged
+    from screening.training.fit import best
+    from screening.training.gate_evidence import too_few
+
+    parts, described = split(job), Described(**staged.load_json(job.folder, "described"))
+    fitted = [staged.load_object(job.folder, f"fitted-{name}") for name in job.plan.candidates]
+    attrition = staged.load_json(job.folder, "attrition_whole")
+    found = judged(
+        parts, fitted, job.schema, job.plan, attrition, synthetic=described.synthetic, tiny=False
+    )  # whether they are too few shows only now
+    found["tiny"] = too_few(found, job.plan.gate)
+    test = found["parts"]["test"]
+    model = model_bytes(
+        best(fitted),
+        parts.learning,
+        job.schema,
+        job.plan,
+        metrics={name: test[name]["value"] for name in ("auroc", "auprc", "brier")},
+        synthetic=described.synthetic,
+        tiny=found["tiny"],
+    )
+    staged.save_json(job.folder, "evaluation", found)
+    staged.save_bytes(job.folder, "model.pkl", model)
+    return {"best": found["best"], "threshold": found["threshold"], "tiny": found["tiny"]} | {
+        name: test[name] for name in ("auroc", "auprc", "f1", "brier")
+    }
+
+
+def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: datetime) -> dict[str, Any]:
+    """Hold the model against every rule, and write the run's report; a model that is refused is kept beside it.
+
+    Parameters
+    ----------
+    models_dir
+        The registry, whose champion the model is held against; nothing is written there.
+    reports
+        Folder of this run, that stays.
+    allow_tiny
+        See `screening.training.gate`.
+    today
+        For the report; with a zone.
+
+    Returns
+    -------
+    dict
+        `accepted`; `reasons`, a sentence for each rule that refuses; `words`, the whole for a person.
+    """
+    from screening.training.product import judged, product
+    from screening.training.publish import keep_refused, next_version
+    from screening.training.report import write_report
+    from screening.training.verdict import Ruling
+
+    verdict = judged(job, models_dir, allow_tiny=allow_tiny, shuffles=SHUFFLES)
+    staged.save_json(job.folder, "verdict", verdict.to_json())
+    model = staged.load_bytes(job.folder, "model.pkl")
+    version = next_version(models_dir, job.name, model) if verdict.passed else None
+    made, facts = product(job, verdict, version, today)
+    write_report(reports, job.schema, job.plan, made.evaluation, facts)
+    if not verdict.passed:
+        keep_refused(reports / REFUSED, made, verdict)
+    return {
+        "accepted": verdict.passed,
+        "reasons": [f"{rule.rule}: {rule.words}" for rule in verdict.of(Ruling.REFUSED)],
+        "words": verdict.summary(),
+    }
+
+
+def publish(job: Job, models_dir: Path, *, created: datetime, approved_by: str | None) -> ModelBundle:
+    """Publish what passed the gate as a version of the registry, and make it champion; may be repeated.
+
+    Raises
+    ------
+    FatalError
+        The gate refused the model, or another champion stands there than the one it was held against.
+    ModelError
+        The registry cannot be written; the champion is then the one it was.
+    """
+    from screening.training.product import product, sources
+    from screening.training.publish import Origin, next_version
+    from screening.training.publish import publish as publish_version
+    from screening.training.verdict import Verdict
+
+    verdict = Verdict.from_json(staged.load_json(job.folder, "verdict"))
+    version = next_version(models_dir, job.name, staged.load_bytes(job.folder, "model.pkl"))
+    made, _ = product(job, verdict, version, created)
+    words = staged.load_json(job.folder, "described")["words"]
+    origin = Origin(job.plan, sources(job), words, approved_by, created)
+    return publish_version(models_dir, job.name, made, verdict, origin)

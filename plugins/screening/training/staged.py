@@ -21,9 +21,7 @@ _ROW = ("stays", "subjects", "labels", "age", "sex")
 
 def save_json(folder: Folder, name: str, content: Any) -> None:
     """Write a JSON file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.json").open("wb") as file:
-        file.write(json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
+    save_bytes(folder, f"{name}.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
 
 
 def load_json(folder: Folder, name: str) -> Any:
@@ -34,8 +32,21 @@ def load_json(folder: Folder, name: str) -> Any:
     DataFileError
         Where it is missing: the stage before did not finish, or the run's files were removed at its end.
     """
-    with _open(folder, f"{name}.json") as file:
-        return json.loads(file.read())
+    return json.loads(load_bytes(folder, f"{name}.json"))
+
+
+def save_bytes(folder: Folder, name: str, content: bytes) -> None:
+    """Write a file as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("wb") as file:
+        file.write(content)
+
+
+def load_bytes(folder: Folder, name: str) -> bytes:
+    """Read what `save_bytes` wrote."""
+    with _open(folder, name) as file:
+        content: bytes = file.read()
+    return content
 
 
 def save_stays(folder: Folder, stays: Stays) -> None:
@@ -51,17 +62,17 @@ def load_stays(folder: Folder) -> Stays:
 
 def save_set(folder: Folder, data: TrainingSet) -> None:
     """Write the training set."""
-    rows = pd.DataFrame({name: getattr(data, name) for name in _ROW})
-    save(folder, "training_set", pd.concat([rows, pd.DataFrame(data.values, columns=list(data.feature_names))], axis=1))
+    # Two files: a feature may well be called age.
+    save(folder, "training_rows", pd.DataFrame({name: getattr(data, name) for name in _ROW}))
+    save(folder, "training_values", pd.DataFrame(data.values, columns=list(data.feature_names)))
 
 
 def load_set(folder: Folder) -> TrainingSet:
     """Read what `save_set` wrote."""
-    frame = load(folder, "training_set")
-    names = tuple(name for name in frame.columns if name not in _ROW)
+    frame, values = load(folder, "training_rows"), load(folder, "training_values")
     return TrainingSet(
-        feature_names=names,
-        values=np.ascontiguousarray(frame[list(names)].to_numpy("float64")),
+        feature_names=tuple(values.columns),
+        values=np.ascontiguousarray(values.to_numpy("float64")),
         labels=frame["labels"].to_numpy("int64"),
         subjects=frame["subjects"].to_numpy("int64"),
         stays=frame["stays"].to_numpy("int64"),
@@ -76,16 +87,14 @@ def save_object(folder: Folder, name: str, content: Any) -> None:
 
     held = io.BytesIO()
     joblib.dump(content, held)
-    with (folder / f"{name}.pkl").open("wb") as file:
-        file.write(held.getvalue())
+    save_bytes(folder, f"{name}.pkl", held.getvalue())
 
 
 def load_object(folder: Folder, name: str) -> Any:
     """Read what `save_object` wrote in this run."""
     import joblib
 
-    with _open(folder, f"{name}.pkl") as file:
-        return joblib.load(io.BytesIO(file.read()))
+    return joblib.load(io.BytesIO(load_bytes(folder, f"{name}.pkl")))
 
 
 def _open(folder: Folder, name: str) -> Any:
