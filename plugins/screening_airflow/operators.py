@@ -34,6 +34,16 @@ def fatal_fails() -> Iterator[None]:
         raise AirflowFailException(str(error)) from None
 
 
+def refuse_unknown_params(task: BaseOperator, context: Context) -> None:
+    """Refuse a param that the DAG does not have: Airflow takes any, and a misspelled dry_run would write."""
+    known = list(task.dag.params)
+    unknown = sorted(set(context["params"]) - set(known))
+    if unknown:
+        raise FatalError(
+            f"unknown param {', '.join(unknown)}: mend its spelling or leave it out; known: {', '.join(known)}"
+        )
+
+
 def schema_named(name: str) -> Schema:
     """Load a schema of the settings' folder by its file name."""
     from screening.schema import load_schema

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from screening.errors import FatalError
 from screening_airflow import run_files
 from screening_airflow.hook import FhirHook
-from screening_airflow.operators import fatal_fails, schema_named
+from screening_airflow.operators import fatal_fails, refuse_unknown_params, schema_named
 from screening_airflow.settings import settings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class CohortOperator(BaseOperator):
 
         run_files.forget_reports(self.dag_id, context["run_id"])
         with fatal_fails():
-            self._check_params(context)
+            refuse_unknown_params(self, context)
             params, at, hook = context["params"], prediction_time(context), FhirHook(self.fhir_conn_id)
             _ = hook.zone  # the batches need it: a wrong one stops the run here
             schema = schema_named(self.schema)
@@ -120,15 +120,6 @@ class CohortOperator(BaseOperator):
             }
             for number, ids in enumerate(batches, start=1)
         ]
-
-    def _check_params(self, context: Context) -> None:
-        """Refuse a param that the DAG does not have: Airflow takes any, and a misspelled dry_run would write."""
-        known = list(self.dag.params)
-        unknown = sorted(set(context["params"]) - set(known))
-        if unknown:
-            raise FatalError(
-                f"unknown param {', '.join(unknown)}: mend its spelling or leave it out; known: {', '.join(known)}"
-            )
 
     def _check_server(self, client: FhirClient, *, dry_run: bool) -> None:
         capabilities = client.capabilities()

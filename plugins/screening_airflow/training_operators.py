@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from screening_airflow import run_files
 from screening_airflow.mimic_source import chosen_source, opened
-from screening_airflow.operators import fatal_fails, schema_named
+from screening_airflow.operators import fatal_fails, refuse_unknown_params, schema_named
 from screening_airflow.settings import settings
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class LocateTablesOperator(TrainingOperator):
         from screening.training import run
 
         with fatal_fails():
+            refuse_unknown_params(self, context)
             job = self.job(context)
             source = chosen_source(context["params"], self.dag_id, context["run_id"])
             with opened(source, self.log) as tables:

@@ -49,7 +49,7 @@ class Screening:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            (dag,) = DagBag(str(ROOT / "dags")).dags.values()
+            dag = DagBag(str(ROOT / "dags")).dags["screening_sepsis"]
             run = dag.test(logical_date=None, run_after=NOW, run_conf=conf)
         self.runs += 1
         self.last = run.run_id

@@ -17,7 +17,7 @@ def parsed() -> "object":
 def test_the_dags_are_exactly_these() -> None:
     bag = parsed()
     assert bag.import_errors == {}  # type: ignore[attr-defined]
-    assert sorted(bag.dags) == ["screening_sepsis"]  # type: ignore[attr-defined]
+    assert sorted(bag.dags) == ["screening_sepsis", "training_sepsis"]  # type: ignore[attr-defined]
 
 
 def test_a_dag_file_parses_in_well_under_a_second() -> None:
@@ -47,7 +47,7 @@ def test_parsing_imports_nothing_heavy() -> None:
 
 
 def test_the_graph_is_the_data_s_way() -> None:
-    (dag,) = parsed().dags.values()  # type: ignore[attr-defined]
+    dag = parsed().dags["screening_sepsis"]  # type: ignore[attr-defined]
     edges = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
     assert edges == {
         "cohort": ["batch.featurize", "batch.fetch", "batch.predict", "batch.write"],
@@ -58,3 +58,21 @@ def test_the_graph_is_the_data_s_way() -> None:
         "summarize": ["remove_staging"],
         "remove_staging": [],
     }
+
+
+def test_the_graph_of_training_is_its_stages_way() -> None:
+    dag = parsed().dags["training_sepsis"]  # type: ignore[attr-defined]
+    edges = {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
+    assert edges == {
+        "locate": ["fit", "label"],
+        "label": ["extract"],
+        "extract": ["featurize"],
+        "featurize": ["fit"],
+        "fit": ["evaluate"],
+        "evaluate": ["gate"],
+        "gate": ["approve"],
+        "approve": ["publish"],
+        "publish": ["remove_staging"],
+        "remove_staging": [],
+    }
+    assert [asset.name for asset in dag.get_task("publish").outlets] == ["model_sepsis"]

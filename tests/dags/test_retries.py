@@ -25,7 +25,7 @@ def test_what_a_task_does_after_an_error(error: Exception, action: str, seconds:
     """A server that asks for two minutes and is asked twice in one is a server whose patients all fail."""
     from airflow.dag_processing.dagbag import DagBag
 
-    (dag,) = DagBag(str(ROOT / "dags")).dags.values()
+    dag = DagBag(str(ROOT / "dags")).dags["screening_sepsis"]
     for task_id in ("cohort", "batch.fetch", "batch.write"):
         decision = dag.get_task(task_id).retry_policy.evaluate(error, 1, 2)
         assert decision.action.value == action

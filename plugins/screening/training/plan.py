@@ -78,7 +78,7 @@ class Untouched(_Part):
 
 
 class GateLimits(_Part):
-    """What a new model must hold to become champion; `screening.training.gate` tells each rule."""
+    """What a new model must hold to become champion; `screening.training.gate.judge` tells each rule."""
 
     min_positives: int = Field(default=20, ge=1)
     max_auroc: float = Field(default=0.90, gt=0.5, le=1)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from screening.model.bundle import as_bundle
 from screening.training import staged
-from screening.training.comparison import compare
-from screening.training.facts import Facts
-from screening.training.folds import split
-from screening.training.gate import Leaks, Service, judge
-from screening.training.latency import p95_ms
-from screening.training.leaks import shuffled_label_auroc
-from screening.training.model_card import model_card
+from screening.training.gate.comparison import compare
+from screening.training.gate.judge import Leaks, Service, judge
+from screening.training.gate.latency import p95_ms
+from screening.training.gate.leaks import shuffled_label_auroc
+from screening.training.gate.verdict import Ruling, Verdict
+from screening.training.learning.folds import split
 from screening.training.publish import Product
-from screening.training.verdict import Ruling, Verdict
+from screening.training.report.facts import Facts
+from screening.training.report.model_card import model_card
 
 if TYPE_CHECKING:
     from screening.training.run import Job

@@ -31,8 +31,8 @@ from screening.model.layout import (
     versions,
 )
 from screening.model.registry import publish as publish_version
+from screening.training.gate.verdict import Verdict
 from screening.training.plan import TrainingPlan
-from screening.training.verdict import Verdict
 
 VERDICT = "verdict.json"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -45,7 +45,7 @@ class Product:
     Attributes
     ----------
     model
-        The content of model.pkl, as `screening.training.artifact.model_bytes` returns it.
+        The content of model.pkl, as `screening.training.learning.artifact.model_bytes` returns it.
     evaluation
         The content of metrics.json.
     card, card_json

@@ -18,8 +18,8 @@ from screening.staging import Folder
 from screening.training import staged
 from screening.training.extract import extract as write_parts
 from screening.training.extract import parts_of, read_parts
-from screening.training.folds import Split
-from screening.training.folds import split as cut
+from screening.training.learning.folds import Split
+from screening.training.learning.folds import split as cut
 from screening.training.matrix import later_values_change_nothing, training_set
 from screening.training.plan import Candidate, TrainingPlan
 from screening.training.stays import COLUMNS, read_stays, refuse_one_label
@@ -69,7 +69,7 @@ def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, lis
     DataFileError
         Naming all that is missing.
     """
-    from screening.training.candidates import check_candidates
+    from screening.training.learning.candidates import check_candidates
 
     check_candidates(job.plan.candidates)
     wanted: dict[str, list[str]] = {table: list(columns) for table, columns in COLUMNS.items()}
@@ -123,7 +123,7 @@ def split(job: Job) -> Split:
 
 def fit(job: Job, candidate: Candidate) -> dict[str, float]:
     """Fit one candidate, out of fold and on all that is to learn from; return its figures."""
-    from screening.training.fit import fit as fit_candidate
+    from screening.training.learning.fit import fit as fit_candidate
 
     parts = split(job)
     fitted = fit_candidate(candidate, job.plan.candidates[candidate], parts.learning, parts.folds, job.plan.seed)
@@ -133,10 +133,10 @@ def fit(job: Job, candidate: Candidate) -> dict[str, float]:
 
 def evaluate(job: Job) -> dict[str, Any]:
     """Choose the best candidate, judge it, and make its model file; return the main figures."""
-    from screening.training.artifact import model_bytes
-    from screening.training.evaluate import evaluate as judged
-    from screening.training.fit import best
-    from screening.training.gate_evidence import too_few
+    from screening.training.evaluation.evaluate import evaluate as judged
+    from screening.training.gate.evidence import too_few
+    from screening.training.learning.artifact import model_bytes
+    from screening.training.learning.fit import best
 
     parts, described = split(job), Described(**staged.load_json(job.folder, "described"))
     fitted = [staged.load_object(job.folder, f"fitted-{name}") for name in job.plan.candidates]
@@ -172,7 +172,7 @@ def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: 
     reports
         Folder of this run, that stays.
     allow_tiny
-        See `screening.training.gate`.
+        See `screening.training.gate.judge`.
     today
         For the report; with a zone.
 
@@ -181,10 +181,10 @@ def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: 
     dict
         `accepted`; `reasons`, a sentence for each rule that refuses; `words`, the whole for a person.
     """
+    from screening.training.gate.verdict import Ruling
     from screening.training.product import judged, product
     from screening.training.publish import keep_refused, next_version
-    from screening.training.report import write_report
-    from screening.training.verdict import Ruling
+    from screening.training.report.page import write_report
 
     verdict = judged(job, models_dir, allow_tiny=allow_tiny, shuffles=SHUFFLES)
     staged.save_json(job.folder, "verdict", verdict.to_json())
@@ -211,10 +211,10 @@ def publish(job: Job, models_dir: Path, *, created: datetime, approved_by: str |
     ModelError
         The registry cannot be written; the champion is then the one it was.
     """
+    from screening.training.gate.verdict import Verdict
     from screening.training.product import product, sources
     from screening.training.publish import Origin, next_version
     from screening.training.publish import publish as publish_version
-    from screening.training.verdict import Verdict
 
     verdict = Verdict.from_json(staged.load_json(job.folder, "verdict"))
     version = next_version(models_dir, job.name, staged.load_bytes(job.folder, "model.pkl"))

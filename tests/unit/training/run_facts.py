@@ -8,8 +8,8 @@ from tests.charts import ROOT
 from tests.unit.training.evaluation_example import example, undefined
 
 from screening.schema import Schema, load_schema
-from screening.training.facts import Facts
 from screening.training.plan import TrainingPlan, load_plan
+from screening.training.report.facts import Facts
 
 CREATED = datetime(2026, 3, 10, 12, tzinfo=UTC)
 RULES = [
@@ -68,6 +68,6 @@ def evaluation(case: str) -> dict[str, Any]:
 @cache
 def drawn(case: str) -> dict[str, Any]:
     """Return the pictures of an evaluation by name; drawn once for all tests, as matplotlib takes its time."""
-    from screening.training.pictures.album import pictures
+    from screening.training.report.pictures.album import pictures
 
     return {one.name: one for one in pictures(evaluation(case))}

@@ -24,13 +24,13 @@ from screening.model.listing import figure, listing
 from screening.model.registry import champion, load_version
 from screening.model_checks import check_file, refused
 from screening.schema import Schema, load_schema
-from screening.training.artifact import model_content
 from screening.training.data import TrainingSet
-from screening.training.fit import fit
-from screening.training.folds import folds
+from screening.training.gate.verdict import Kind, Rule, Ruling, Verdict
+from screening.training.learning.artifact import model_content
+from screening.training.learning.fit import fit
+from screening.training.learning.folds import folds
 from screening.training.plan import TrainingPlan, load_plan, parse_plan
 from screening.training.publish import Origin, Product, keep_refused, next_version, plan_fingerprint, publish
-from screening.training.verdict import Kind, Rule, Ruling, Verdict
 
 Make = Callable[..., TrainingSet]
 MakeProduct = Callable[..., Product]

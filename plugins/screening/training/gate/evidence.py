@@ -1,0 +1,148 @@
+"""The gate's rules over the evaluation: are there enough patients to judge by, and is the model good enough on them?
+
+A limit itself passes, but for chance: no better is not better.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from screening.model.metadata import is_number
+from screening.training.gate.verdict import Kind, Rule, not_asked, ruled, told
+from screening.training.plan import GateLimits
+
+LEARNING = 5
+"""How many times as many positive stays it takes to learn as to judge."""
+_TINY = 1e-9  # limits are decimal numbers: 0.8 - 0.7 must not count as more than 0.10
+
+
+def positives(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
+    """Ask for enough positive stays, among the untouched and to learn from."""
+    learning, judging, needed = _positives(evaluation, limits)
+    return ruled(
+        "positives",
+        Kind.EVIDENCE,
+        not too_few(evaluation, limits),
+        f"{judging} positive stays among the untouched ({needed} needed), {learning} to learn from "
+        f"({LEARNING * needed} needed)",
+        otherwise="too few to tell a good model from luck; take more patients",
+    )
+
+
+def too_few(evaluation: Mapping[str, Any], limits: GateLimits) -> bool:
+    """Tell whether there are fewer positive stays than it takes to judge a model: what makes it `tiny`."""
+    learning, judging, needed = _positives(evaluation, limits)
+    return judging < needed or learning < LEARNING * needed
+
+
+def _positives(evaluation: Mapping[str, Any], limits: GateLimits) -> tuple[int, int, int]:
+    parts = evaluation["parts"]
+    return parts["train"]["positives"], parts["test"]["positives"], limits.min_positives
+
+
+def better_than_chance(evaluation: Mapping[str, Any]) -> Rule:
+    """Ask that the AUROC of the untouched patients is above 0.5 with its whole interval."""
+    found = evaluation["parts"]["test"]["auroc"]
+    value, low = _number(found["value"]), _number(found["low"])
+    if value is None or low is None:
+        return _undefined("better than chance", "the AUROC of the untouched patients", "the lower bound above 0.5")
+    return ruled(
+        "better than chance",
+        Kind.EVIDENCE,
+        low > 0.5,
+        f"AUROC {told(value)} on the untouched patients, lower confidence bound {told(low)}, needed above 0.5",
+        otherwise="it may rank patients no better than a coin does",
+    )
+
+
+def calibration_slope(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
+    """Ask that predicted risks are neither too extreme nor too moderate."""
+    low, high = limits.calibration_slope
+    value = _calibration(evaluation, "slope")
+    if value is None:
+        return _undefined("calibration slope", "the calibration slope", f"{told(low)} to {told(high)}")
+    return ruled(
+        "calibration slope",
+        Kind.EVIDENCE,
+        low <= value <= high,
+        f"slope {told(value)}, limits {told(low)} to {told(high)}",
+        otherwise=f"the risks it tells are too {'extreme' if value < low else 'moderate'}",
+    )
+
+
+def calibration_intercept(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
+    """Ask that predicted risks are not too high or too low as a whole."""
+    limit = limits.max_calibration_intercept
+    value = _calibration(evaluation, "intercept")
+    if value is None:
+        return _undefined("calibration intercept", "the calibration intercept", f"{told(limit)} either way")
+    return ruled(
+        "calibration intercept",
+        Kind.EVIDENCE,
+        abs(value) <= limit,
+        f"intercept {told(value)}, limit {told(limit)} either way",
+        otherwise=f"the risks it tells are too {'low' if value > 0 else 'high'}",
+    )
+
+
+def calibration_error(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
+    """Ask that predicted and observed risk are close to each other."""
+    value = _calibration(evaluation, "ece")
+    if value is None:
+        return _undefined("calibration error", "the expected calibration error", told(limits.max_ece))
+    return ruled(
+        "calibration error",
+        Kind.EVIDENCE,
+        value <= limits.max_ece,
+        f"predicted and observed risk differ by {told(value)} on average, limit {told(limits.max_ece)}",
+        otherwise="a risk that it tells is not the risk that patients have",
+    )
+
+
+def subgroups(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
+    """Ask that no subgroup with enough positive stays is served much worse than the whole."""
+    limit, needed = limits.max_subgroup_loss, limits.min_positives
+    judged = [row for row in evaluation["subgroups"] if row["positives"] >= needed]
+    if not judged:
+        return not_asked(
+            "subgroups",
+            Kind.EVIDENCE,
+            f"no subgroup has {needed} positive stays: whether one loses more than {told(limit)} of AUROC is not known",
+        )
+    overall = _number(evaluation["parts"]["test"]["auroc"]["value"])
+    levels = {f"{row['group']} {row['level']}": _number(row["auroc"]["value"]) for row in judged}
+    known = {who: value for who, value in levels.items() if value is not None}
+    if overall is None or len(known) < len(levels):
+        lacking = "all" if overall is None else ", ".join(who for who in levels if who not in known)
+        return _undefined("subgroups", f"the AUROC of {lacking}", f"a loss of {told(limit)}")
+    return _subgroups(overall, known, limit)
+
+
+def _subgroups(overall: float, levels: Mapping[str, float], limit: float) -> Rule:
+    worst = min(levels, key=lambda who: levels[who])
+    under = [f"{who} ({told(value)})" for who, value in levels.items() if overall - value > limit + _TINY]
+    return ruled(
+        "subgroups",
+        Kind.EVIDENCE,
+        not under,
+        f"AUROC {told(levels[worst])} in the worst of {len(levels)} subgroups, {worst}, and {told(overall)} in all; a loss "
+        f"of {told(limit)} is allowed",
+        otherwise=f"these would be served worse than others: {', '.join(under)}",
+    )
+
+
+def _calibration(evaluation: Mapping[str, Any], name: str) -> float | None:
+    return _number(evaluation["parts"]["test"]["calibration"][name]["value"])
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if is_number(value) else None
+
+
+def _undefined(rule: str, what: str, limit: str) -> Rule:
+    return ruled(
+        rule,
+        Kind.EVIDENCE,
+        False,
+        f"{what} is undefined (limit: {limit})",
+        otherwise="what is not known is no evidence",
+    )
