@@ -5,6 +5,7 @@ featurize       the feature matrix of FHIR files
 score           probability, level and reasons of FHIR files
 model           list, show, promote, roll back and check models; rebuild the demo model
 seed            load the synthetic hospital into a FHIR server
+parity          hold MIMIC-IV's tables against the same patients on FHIR, bit for bit
 """
 
 import argparse
@@ -96,6 +97,15 @@ def parser() -> argparse.ArgumentParser:
         if name == "check":
             made.add_argument("file", type=Path)
             made.add_argument("--allow-unverified", action="store_true", help=UNVERIFIED)
+
+    parity = add(
+        verbs, "parity", commands.parity,
+        "Do MIMIC-IV's tables and the same patients on FHIR give the same features, bit for bit?",
+    )  # fmt: skip
+    parity.add_argument("--mimic", type=Path, required=True, help="the folder with hosp and icu in it")
+    parity.add_argument("--fhir", type=Path, required=True, help="files of MIMIC-IV on FHIR, or a folder of them")
+    parity.add_argument("--schema", type=Path, default=schemas)
+    parity.add_argument("--plan", type=Path, default=ROOT / "include" / "training" / "sepsis.yaml")
 
     seed = add(verbs, "seed", commands.seed, "Load the synthetic hospital into a FHIR server.")
     seed.add_argument("--url", required=True, help="FHIR base URL; a test server's, never a real hospital's")

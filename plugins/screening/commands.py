@@ -124,6 +124,19 @@ def seed(chosen: Namespace) -> int:
     return 0
 
 
+def parity(chosen: Namespace) -> int:
+    """Hold MIMIC's tables against the same patients on FHIR; 1 where a difference has no cause in the data."""
+    from screening.readers.mimic_tables import CsvTables
+    from screening.training.parity import parity as compare
+    from screening.training.plan import load_plan
+
+    found = compare(
+        CsvTables(chosen.mimic), contents([chosen.fhir]), load_schema(chosen.schema), load_plan(chosen.plan)
+    )
+    say(found.summary())
+    return 0 if found.holds else 1
+
+
 def _matrix(chosen: Namespace) -> tuple[Schema, FeatureMatrix]:
     schema, zone = load_schema(chosen.schema), _zone(chosen.zone)
     reading = _reading(chosen.files, schema, zone)

@@ -78,9 +78,8 @@ def parity(tables: MimicTables, contents: Iterable[Any], schema: Schema, plan: T
         As the tables do; and where no Patient carries MIMIC's identifier.
     """
     stays = all_stays(tables, schema, plan)
-    values = list(MimicReader(tables, schema, plan.clock()).values(stays.windows()))
-    ours = stay_matrix(pa.concat_tables(values) if values else VALUES.empty_table(), stays.frame, schema, plan.clock())
-    theirs, absent = _fhir_matrix(contents, stays, schema, plan)
+    ours = mimic_matrix(tables, stays, schema, plan)
+    theirs, absent = fhir_matrix(contents, stays, schema, plan)
     found = Parity(len(stays.frame) - len(absent), absent)
     cause = _anchor_shift(tables, stays)
     mine = ours.rows.set_index("patient_id").loc[theirs.rows["patient_id"]]
@@ -93,9 +92,17 @@ def parity(tables: MimicTables, contents: Iterable[Any], schema: Schema, plan: T
     return found
 
 
-def _fhir_matrix(
+def mimic_matrix(tables: MimicTables, stays: Stays, schema: Schema, plan: TrainingPlan) -> FeatureMatrix:
+    """Compute the feature matrix of stays as training does, from MIMIC's tables; `patient_id` is the stay_id."""
+    values = list(MimicReader(tables, schema, plan.clock()).values(stays.windows()))
+    whole = pa.concat_tables(values) if values else VALUES.empty_table()
+    return stay_matrix(whole, stays.frame, schema, plan.clock())
+
+
+def fhir_matrix(
     contents: Iterable[Any], stays: Stays, schema: Schema, plan: TrainingPlan
 ) -> tuple[FeatureMatrix, list[int]]:
+    """Compute the feature matrix of the same stays from FHIR content, and name the stays whose patient is not in it."""
     reader = FhirReader(schema, zone=plan.clock())
     whose: dict[int, str] = {}
     for content in contents:
@@ -117,8 +124,9 @@ def _fhir_matrix(
 def _subjects(resource: dict[str, Any]) -> Iterator[tuple[int, str]]:
     if resource.get("resourceType") == "Patient":
         for identifier in resource.get("identifier") or []:
-            if identifier.get("system") == IDENTIFIER:
-                yield int(identifier["value"]), str(resource["id"])
+            number = str(identifier.get("value"))
+            if identifier.get("system") == IDENTIFIER and number.isdecimal():
+                yield int(number), str(resource["id"])
 
 
 def _anchor_shift(tables: MimicTables, stays: Stays) -> set[int]:
