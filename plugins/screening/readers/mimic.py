@@ -142,9 +142,8 @@ class MimicReader:
         near = windows.hold(subject, naive, slack=_DAY) & (naive != NOT_A_TIME)  # most are out already by wall clock
         rows = batch.filter(pa.array(near)).to_pandas()
         rows["time"] = local_to_utc(rows["charttime"], self.clock)
-        rows["known"] = local_to_utc(rows["storetime"], self.clock)
-        exact = windows.hold(rows["subject_id"].to_numpy("int64"), rows["time"].to_numpy("int64"))
-        return rows[exact]
+        rows = rows[windows.hold(rows["subject_id"].to_numpy("int64"), rows["time"].to_numpy("int64"))]
+        return rows.assign(known=local_to_utc(rows["storetime"], self.clock))
 
     def _of(self, feature: Feature, rows: pd.DataFrame) -> pa.Table:
         items = feature.mimic.itemid if feature.mimic else ()
@@ -191,8 +190,21 @@ def local_to_utc(times: pd.Series, clock: tzinfo) -> Ints:
     An hour that the clock repeats in autumn is the first one. A time that the clock leaps over in spring (a ward clock that
     did not leap) is read on by an hour, as PostgreSQL does, and with it MIMIC-IV-on-FHIR.
     """
-    naive = pd.DatetimeIndex(times).as_unit("us")
-    zoned = naive.tz_localize(clock, ambiguous=np.ones(len(naive), dtype=bool), nonexistent=_LEAP)
+    found: Ints = pd.DatetimeIndex(times).as_unit("us").asi8.astype("int64")
+    known = found != NOT_A_TIME
+    naive = found[known]
+    place, days = pd.factorize(naive // _DAY)
+    begin, end = _localized(days * _DAY, clock), _localized((days + 1) * _DAY, clock)
+    utc = naive + (begin - days * _DAY)[place]
+    changing = (end - begin != _DAY)[place]  # all but two days a year are read on at once: a zone is slow, time by time
+    utc[changing] = _localized(naive[changing], clock)
+    found[known] = utc
+    return found
+
+
+def _localized(naive: Ints, clock: tzinfo) -> Ints:
+    times = pd.DatetimeIndex(naive.view("datetime64[us]"))
+    zoned = times.tz_localize(clock, ambiguous=np.ones(len(times), dtype=bool), nonexistent=_LEAP)
     found: Ints = zoned.tz_convert("UTC").asi8.astype("int64")
     return found
 

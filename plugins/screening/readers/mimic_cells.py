@@ -5,7 +5,9 @@ An empty cell is null, quoted or not, and no other one is: `NA` is text, or no n
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
@@ -21,6 +23,8 @@ _KINDS = {
     pa.timestamp("us"): "a time like 2150-01-31 23:59:00",
 }
 _SHORTEST_TIME = len("2150-01-31 23:59")  # pyarrow would take a date alone for midnight
+_EACH_ONCE = pa.dictionary(pa.int32(), pa.binary())  # there are few keys: each is typed and looked up once a block
+_BLOCKS = 4  # that are sifted at a time
 _NUMBER = "row"  # a column of our own: which data row it is
 
 
@@ -49,7 +53,7 @@ class Cells:
         self._wanted = pa.array(sorted(wanted), pa.int64()) if wanted else None
 
     def kept(self) -> Iterator[pa.Table]:
-        """Yield the kept rows of a block of the file at a time, all columns still as text.
+        """Yield the kept rows of some blocks of the file at a time, all columns still as text.
 
         Raises
         ------
@@ -61,8 +65,8 @@ class Cells:
         uneven: list[int] = []
         try:
             with self._reader(uneven) as reader:
-                for batch in reader:
-                    yield self._sifted(pa.Table.from_batches([batch]))
+                for batches in _several(reader):
+                    yield self._sifted(pa.Table.from_batches(batches).unify_dictionaries())
         except pa.ArrowInvalid:  # its message quotes the row
             where = uneven[0] if uneven else self.rows + 1
             raise DataFileError(
@@ -99,16 +103,32 @@ class Cells:
             csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
             # As text: only rows that are kept are typed, so that an unwanted one's oddities stop nothing.
             csv.ConvertOptions(
-                include_columns=list(self._types), column_types=dict.fromkeys(self._types, pa.binary()), check_utf8=False,
+                include_columns=list(self._types), column_types=self._texts(), check_utf8=False,
                 null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True,
             ),
         )  # fmt: skip
 
+    def _texts(self) -> dict[str, pa.DataType]:
+        texts = dict.fromkeys(self._types, pa.binary())
+        return texts if self._wanted is None else texts | {self._key: _EACH_ONCE}
+
     def _sifted(self, table: pa.Table) -> pa.Table:
-        numbers = pa.array(range(self.rows + 1, self.rows + 1 + len(table)), pa.int64())
+        numbers = pa.array(np.arange(self.rows + 1, self.rows + 1 + len(table), dtype="int64"))
         self.rows += len(table)
         table = table.append_column(_NUMBER, numbers)
-        return table if self._wanted is None else table.filter(pc.is_in(self._column(table, self._key), self._wanted))
+        if self._wanted is None:
+            return table
+        keys = table.column(self._key).combine_chunks()
+        try:
+            wanted = pc.is_in(_cast(keys.dictionary, pa.int64()), self._wanted)
+        except pa.ArrowInvalid:
+            self._column(self._decoded(table), self._key)  # names the row
+            raise
+        return self._decoded(table.filter(wanted.take(keys.indices)))
+
+    def _decoded(self, table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index(self._key)
+        return table.set_column(place, self._key, table.column(place).cast(pa.binary()))
 
     def _column(self, table: pa.Table, name: str) -> pa.Array:
         kind, cells = self._types[name], table.column(name).combine_chunks()
@@ -117,6 +137,12 @@ class Cells:
         except pa.ArrowInvalid:  # its message quotes the cell
             where = table.column(_NUMBER)[_first_bad(cells, kind)]
         raise DataFileError(f"{self._file.path}, data row {where}, column {name}: the cell is not {_KINDS[kind]}")
+
+
+def _several(reader: csv.CSVStreamingReader) -> Iterator[list[pa.RecordBatch]]:
+    """Yield blocks a few together: each call on them has a fixed cost, and a larger block is read ahead many times over."""
+    while batches := list(islice(reader, _BLOCKS)):
+        yield batches
 
 
 def _cast(cells: pa.Array, kind: pa.DataType) -> pa.Array:
