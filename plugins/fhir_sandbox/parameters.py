@@ -69,6 +69,7 @@ _BY_TYPE: dict[str, tuple[Parameter, ...]] = {
         _PATIENT,
         _subject("Patient", "Group", "Device", "Location"),
         _ENCOUNTER,
+        _IDENTIFIER,
         _CODE,
         _date("date", "effectiveDateTime", "effectivePeriod", "effectiveInstant"),
         _status(f"{_HL7}/observation-status"),
@@ -77,14 +78,16 @@ _BY_TYPE: dict[str, tuple[Parameter, ...]] = {
     "Encounter": (
         _PATIENT,
         _subject("Patient", "Group"),
+        _IDENTIFIER,
         Parameter("class", Kind.TOKEN, ("class",)),
         _status(f"{_HL7}/encounter-status"),
         _date("date", "period"),
     ),
-    "Condition": (_PATIENT, _subject("Patient", "Group"), _CODE),
+    "Condition": (_PATIENT, _subject("Patient", "Group"), _IDENTIFIER, _CODE),
     "MedicationRequest": (
         _PATIENT,
         _subject("Patient", "Group"),
+        _IDENTIFIER,
         _MEDICATION,
         _date("authoredon", "authoredOn"),
         _status(f"{_HL7}/CodeSystem/medicationrequest-status"),
@@ -92,6 +95,7 @@ _BY_TYPE: dict[str, tuple[Parameter, ...]] = {
     "MedicationAdministration": (
         _PATIENT,
         _subject("Patient", "Group"),
+        _IDENTIFIER,
         _MEDICATION,
         _date("effective-time", "effectiveDateTime", "effectivePeriod"),
         _status("http://terminology.hl7.org/CodeSystem/medication-admin-status"),

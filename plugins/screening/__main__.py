@@ -5,6 +5,7 @@ featurize       the feature matrix of FHIR files
 score           probability, level and reasons of FHIR files
 model           list, show, promote, roll back and check models; rebuild the demo model
 seed            load the synthetic hospital into a FHIR server
+demo-patients   find patients of each risk level, and write and upload their files
 parity          hold MIMIC-IV's tables against the same patients on FHIR, bit for bit
 """
 
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from screening import commands, model_commands
+from screening import commands, demo_commands, model_commands
 from screening.errors import ScreeningError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,13 @@ def moment(text: str) -> datetime | str:
     if found.tzinfo is None:
         raise argparse.ArgumentTypeError("the time has no zone: write it like 2026-03-01T02:00:00+00:00")
     return found
+
+
+def at_least_one(text: str) -> int:
+    """Read a number of at least one."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("write a whole number, 1 or more")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -106,6 +114,23 @@ def parser() -> argparse.ArgumentParser:
     parity.add_argument("--fhir", type=Path, required=True, help="files of MIMIC-IV on FHIR, or a folder of them")
     parity.add_argument("--schema", type=Path, default=schemas)
     parity.add_argument("--plan", type=Path, default=ROOT / "include" / "training" / "sepsis.yaml")
+
+    demo = add(
+        verbs, "demo-patients", demo_commands.demo,
+        "Find patients of high, moderate and low risk in FHIR files; write a prefetch and a transaction Bundle of each.",
+    )  # fmt: skip
+    demo.add_argument("--mimic-fhir", type=Path, required=True, help="files of MIMIC-IV on FHIR, or a folder of them")
+    demo.add_argument("--out", type=Path, required=True, help="the folder for the files")
+    demo.add_argument("--per-level", type=at_least_one, default=1, help="patients of each level (default: 1)")
+    demo.add_argument("--minimal", action="store_true", help="only the observations that the score rests on")
+    demo.add_argument("--upload", metavar="URL", help="FHIR base URL to load the transactions into")
+    demo.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
+    demo.add_argument("--schema", type=Path, default=schemas)
+    demo.add_argument("--models", type=Path, default=models, help="the model registry")
+    demo.add_argument(
+        "--prediction-time", type=moment, default="latest", help="`latest` or an ISO time (default: latest)"
+    )
+    demo.add_argument("--zone", help="the site's time zone, for times without one")
 
     seed = add(verbs, "seed", commands.seed, "Load the synthetic hospital into a FHIR server.")
     seed.add_argument("--url", required=True, help="FHIR base URL; a test server's, never a real hospital's")

@@ -138,7 +138,7 @@ def parity(chosen: Namespace) -> int:
 
 
 def _matrix(chosen: Namespace) -> tuple[Schema, FeatureMatrix]:
-    schema, zone = load_schema(chosen.schema), _zone(chosen.zone)
+    schema, zone = load_schema(chosen.schema), zone_of(chosen.zone)
     reading = _reading(chosen.files, schema, zone)
     return schema, compute(reading, schema, chosen.prediction_time, zone=zone)
 
@@ -153,7 +153,14 @@ def _reading(files: list[Path], schema: Schema, zone: tzinfo | None) -> Reading:
     return reading
 
 
-def _zone(name: str | None) -> tzinfo | None:
+def zone_of(name: str | None) -> tzinfo | None:
+    """Return the zone that `--zone` names.
+
+    Raises
+    ------
+    FatalError
+        For a name that is none.
+    """
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: America is a folder

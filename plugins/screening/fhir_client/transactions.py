@@ -6,6 +6,7 @@ import orjson
 
 from screening.errors import FhirFatalError, FhirNotFhir
 from screening.fhir_client.bundles import replies_of_batch
+from screening.fhir_client.creation import location_of
 from screening.fhir_client.exchange import FHIR_JSON, Answer, Reply, Request, Resource
 from screening.fhir_client.questions import etag_of
 from screening.fhir_client.transport import Transport
@@ -31,7 +32,8 @@ def transact(transport: Transport, bundle: Resource) -> list[Answer]:
     replies = replies_of_batch(reply, len(entries))
     if replies is None:
         raise FhirNotFhir(f"{request.name}: the answer is no response Bundle with one entry for each of ours")
-    return [_answer(transport, request, one) for one in replies]
+    kinds = [(entry.get("resource") or {}).get("resourceType", "") for entry in entries]
+    return [_answer(transport, request, one, kind) for one, kind in zip(replies, kinds, strict=True)]
 
 
 def _repeatable(entry: Resource) -> bool:
@@ -39,9 +41,10 @@ def _repeatable(entry: Resource) -> bool:
     return request["method"] in _REPEATABLE or (request["method"] == "POST" and bool(request.get("ifNoneExist")))
 
 
-def _answer(transport: Transport, request: Request, reply: Reply) -> Answer:
+def _answer(transport: Transport, request: Request, reply: Reply, kind: str) -> Answer:
     if reply.ok:
-        return Answer(reply.status or 0, [reply.resource] if reply.resource else [], etag=etag_of(reply))
+        found = [reply.resource] if reply.resource else []
+        return Answer(reply.status or 0, found, etag=etag_of(reply), location=location_of(kind, reply, reply.resource))
     if reply.status is None:
         return Answer(0, error=FhirFatalError(f"{request.name}: the answer tells no status for an entry"))
     return Answer(reply.status, error=transport.error(replace(request, label=f"entry of {request.label}"), reply))
