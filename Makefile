@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
 
-.PHONY: help setup demo up airflow test coverage model parity lint types imports check lock clean
+.PHONY: help setup demo up airflow test coverage model train parity lint types imports check lock clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -34,6 +34,9 @@ test: setup ## the whole suite
 
 model: setup ## rebuild the demo model, byte for byte
 	$(PY) -m screening model demo
+
+train: setup ## train from MIMIC-IV (MIMIC_DIR=…; without it, a synthetic hospital), judge and publish: ARGS='--allow-tiny' …
+	@$(PY) -m screening train $(if $(MIMIC_DIR),--mimic "$(MIMIC_DIR)") $(ARGS)
 
 parity: setup ## MIMIC-IV's tables against the same on FHIR: make parity MIMIC=DIR FHIR=DIR
 	@test -n "$(MIMIC)" -a -n "$(FHIR)" || { echo "give both folders: make parity MIMIC=DIR FHIR=DIR" >&2; exit 2; }

@@ -5,6 +5,7 @@ featurize       the feature matrix of FHIR files
 score           probability, level and reasons of FHIR files
 model           list, show, promote, roll back and check models; rebuild the demo model
 seed            load the synthetic hospital into a FHIR server
+train           train a model from MIMIC-IV, judge it, and publish what passes
 demo-patients   find patients of each risk level, and write and upload their files
 parity          hold MIMIC-IV's tables against the same patients on FHIR, bit for bit
 """
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from screening import commands, demo_commands, model_commands
+from screening import commands, demo_commands, model_commands, train_commands
 from screening.errors import ScreeningError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,30 @@ def parser() -> argparse.ArgumentParser:
     parity.add_argument("--fhir", type=Path, required=True, help="files of MIMIC-IV on FHIR, or a folder of them")
     parity.add_argument("--schema", type=Path, default=schemas)
     parity.add_argument("--plan", type=Path, default=ROOT / "include" / "training" / "sepsis.yaml")
+
+    train = add(verbs, "train", train_commands.train, "Train a model from MIMIC-IV, judge it, and publish what passes.")
+    train.add_argument("--mimic", type=Path, metavar="DIR", help="the folder with hosp and icu in it")
+    train.add_argument(
+        "--postgres", metavar="CONNINFO", help="libpq's connection string of a database built with mimic-code, instead; "
+        "a password belongs into PGPASSWORD or ~/.pgpass",
+    )  # fmt: skip
+    train.add_argument(
+        "--synthetic-patients", type=at_least_one, default=3000,
+        help="size of the invented hospital where neither is given (default: 3000)",
+    )  # fmt: skip
+    train.add_argument("--plan", type=Path, default=ROOT / "include" / "training" / "sepsis.yaml")
+    train.add_argument("--schema", type=Path, help="instead of the plan's")
+    train.add_argument("--schemas", type=Path, default=schemas.parent, help="the folder of the plan's schema")
+    train.add_argument("--models", type=Path, default=models, help="the model registry")
+    train.add_argument(
+        "--reports", type=Path, default=ROOT / "var" / "reports" / "train", help="the folder for the report"
+    )
+    train.add_argument("--candidates", help="of the plan's, with commas between")
+    train.add_argument("--after-intime", metavar="24h", help="look at a stay so long after it began")
+    train.add_argument("--seed", type=int)
+    train.add_argument(
+        "--allow-tiny", action="store_true", help="publish a model of too few patients to judge it by, marked as such"
+    )
 
     demo = add(
         verbs, "demo-patients", demo_commands.demo,

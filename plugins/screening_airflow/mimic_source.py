@@ -34,7 +34,7 @@ def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str) -> Source
     if conn_id:
         return Source("postgres", str(conn_id))
     place = run_files.reports(dag_id, run_id) / "invented_mimic"
-    return invented(place, int(params["synthetic_patients"]), int(params["seed"]))
+    return invented(place, int(params["synthetic_patients"]))
 
 
 def opened(source: Source, log: Any) -> AbstractContextManager[MimicTables]:

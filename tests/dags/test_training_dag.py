@@ -88,7 +88,7 @@ def test_a_model_that_passes_screens_the_next_run(
     made = training.champion()
     assert (made.version, made.synthetic) == ("1.1.0", True)
     assert made.manifest["gate"]["passed"]
-    assert made.manifest["training_data"]["described"] == "synthetic hospital, 700 patients, seed 20260101"
+    assert made.manifest["training_data"]["described"] == "synthetic hospital, 700 patients, seed 11"
     assert {path.name for path in (training.folder / "models" / "sepsis" / "1.1.0").iterdir()} == {
         "model.pkl", "manifest.json", "metrics.json", "model_card.md", "model_card.json",
     }  # fmt: skip

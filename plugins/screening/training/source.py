@@ -10,7 +10,9 @@ from screening.readers.mimic_tables import CsvTables, MimicTables, Progress
 from screening.training.run import Described
 
 PRESENT = datetime(2026, 1, 1, tzinfo=UTC)
-"""Of the invented hospital; fixed, so that the same size and seed give the same files at any time."""
+"""Of the invented hospital; fixed, so that the same size gives the same files at any time."""
+SEED = 11
+"""Of the invented hospital, whatever the run's; another one than the demo model's, which would know its patients again."""
 
 
 class Source(NamedTuple):
@@ -30,8 +32,8 @@ class Source(NamedTuple):
         return Described(f"synthetic hospital, {self.note}", True)
 
 
-def invented(folder: Path, patients: int, seed: int) -> Source:
-    """Write an invented hospital's tables into `folder`/hosp and `folder`/icu; the same size and seed give the same bytes.
+def invented(folder: Path, patients: int) -> Source:
+    """Write an invented hospital's tables into `folder`/hosp and `folder`/icu; the same size gives the same bytes.
 
     Raises
     ------
@@ -41,8 +43,8 @@ def invented(folder: Path, patients: int, seed: int) -> Source:
     from screening.synthetic import Hospital
     from screening.synthetic.mimic_csv import write_mimic_csv
 
-    write_mimic_csv(Hospital(size=patients, seed=seed, now=PRESENT), folder)
-    return Source("invented", str(folder), f"{patients} patients, seed {seed}")
+    write_mimic_csv(Hospital(size=patients, seed=SEED, now=PRESENT), folder)
+    return Source("invented", str(folder), f"{patients} patients, seed {SEED}")
 
 
 @contextmanager
