@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from screening.errors import DataFileError
-from screening.readers.mimic_files import BLOCK, TableFile
+from screening.readers.mimic_files import BLOCK, TableText
 
 _KINDS = {
     pa.int64(): "a whole number",
@@ -47,7 +47,7 @@ class Cells:
         How many rows were read so far, kept or not.
     """
 
-    def __init__(self, file: TableFile, types: Mapping[str, pa.DataType], key: str, wanted: Collection[int]) -> None:
+    def __init__(self, file: TableText, types: Mapping[str, pa.DataType], key: str, wanted: Collection[int]) -> None:
         self.rows = 0
         self._file, self._types, self._key = file, types, key
         self._wanted = pa.array(sorted(wanted), pa.int64()) if wanted else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from isal import igzip
 from isal.isal_zlib import IsalError
@@ -16,6 +16,26 @@ from screening.errors import DataFileError
 
 BLOCK = 1024 * 1024
 """Bytes of text at a time; also the longest row that can be read."""
+
+
+class TableText(Protocol):
+    """A table's rows as CSV text, wherever they come from; a stream to read from."""
+
+    @property
+    def path(self) -> Path | str:
+        """What messages call it."""
+
+    @property
+    def header(self) -> list[str]:
+        """The names of the columns."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there is no row, before the first text is read."""
+
+    @property
+    def share(self) -> float:
+        """How much was read, 0 to 1."""
 
 
 class _Hashed(io.RawIOBase):

@@ -1,4 +1,7 @@
-"""The tables of MIMIC-IV as a stream of typed batches: the contract, and a folder as PhysioNet ships it."""
+"""The tables of MIMIC-IV as a stream of typed batches: the contract, and a folder as PhysioNet ships it.
+
+`mimic_postgres` has the other way to them.
+"""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,7 +12,7 @@ import pyarrow as pa
 
 from screening.errors import DataFileError
 from screening.readers.mimic_cells import Cells
-from screening.readers.mimic_files import TableFile
+from screening.readers.mimic_files import TableFile, TableText
 
 Progress = Callable[[str, int, float], None]
 
@@ -30,7 +33,8 @@ _TYPES: Mapping[pa.DataType, Sequence[str]] = {
 COLUMN_TYPES: Mapping[str, pa.DataType] = {name: kind for kind, names in _TYPES.items() for name in names}
 """Column → type. Times are the hospital's wall clock, without a zone; `icd_code` is text, for its leading zeros."""
 
-_KEY = "itemid"
+KEY = "itemid"
+"""The column by which rows are chosen."""
 _ROWS_A_BATCH = 50_000
 _SECONDS_BETWEEN_REPORTS = 5.0
 _DEEP = 3  # how many folders below the given one a hint may lie: physionet.org/files/mimiciv/3.1
@@ -68,7 +72,10 @@ class MimicTables(Protocol):
         """
 
     def fingerprint(self) -> dict[str, dict[str, Any]]:
-        """Return table → `rows`, and `sha256` of a file, for every table that was streamed to its end."""
+        """Return table → what tells its content, for every table that was streamed to its end.
+
+        `rows` counts what was read, of a database only the wanted items. A file has its `sha256`, a database a `digest`.
+        """
 
 
 class CsvTables:
@@ -101,12 +108,11 @@ class CsvTables:
 
     def batches(self, table: str, columns: Sequence[str], *, itemids: Collection[int] = ()) -> Iterator[pa.RecordBatch]:
         """Stream a table's columns; see `MimicTables`."""
-        path, read = self._path(table), list(dict.fromkeys([*columns, _KEY] if itemids else columns))
+        path, read = self._path(table), list(dict.fromkeys([*columns, KEY] if itemids else columns))
         with TableFile(path) as file:
             _refuse_missing(file, read)
-            cells = Cells(file, {name: COLUMN_TYPES[name] for name in read}, _KEY, itemids)
-            for kept in _gathered(self._reported(table, file, cells)):
-                yield cells.typed(kept).select(list(columns))
+            cells = Cells(file, {name: COLUMN_TYPES[name] for name in read}, KEY, itemids)
+            yield from typed_batches(table, file, cells, columns, self._progress)
             found = {"rows": cells.rows, "sha256": file.sha256}
         if self._streamed.setdefault(table, found) != found:
             raise DataFileError(f"{path}: has changed since it was first read: begin again")
@@ -140,13 +146,22 @@ class CsvTables:
         likely = sorted(path.parent for pattern in patterns for path in self._folder.glob(pattern) if path.is_dir())
         return f"{expected}: perhaps {likely[0]}." if likely else f"{expected}."
 
-    def _reported(self, table: str, file: TableFile, cells: Cells) -> Iterator[pa.Table]:
-        last = time.monotonic()
-        for kept in cells.kept():
-            yield kept
-            if self._progress and time.monotonic() - last >= _SECONDS_BETWEEN_REPORTS:
-                last = time.monotonic()
-                self._progress(table, cells.rows, file.share)
+
+def typed_batches(
+    table: str, text: TableText, cells: Cells, columns: Sequence[str], progress: Progress | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a table's columns in batches of bounded size, at least one, and tell the progress."""
+    for kept in _gathered(_reported(table, text, cells, progress)):
+        yield cells.typed(kept).select(list(columns))
+
+
+def _reported(table: str, text: TableText, cells: Cells, progress: Progress | None) -> Iterator[pa.Table]:
+    last = time.monotonic()
+    for kept in cells.kept():
+        yield kept
+        if progress and time.monotonic() - last >= _SECONDS_BETWEEN_REPORTS:
+            last = time.monotonic()
+            progress(table, cells.rows, text.share)
 
 
 def _refuse_missing(file: TableFile, columns: Sequence[str]) -> None:
