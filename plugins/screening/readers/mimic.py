@@ -5,6 +5,7 @@ time, storetime is `issued`, valuenum the quantity, valueuom its unit as text, a
 of the result. Times are wall clock of the hospital without a zone; see `local_to_utc`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from screening.errors import FatalError
 from screening.observations import NOT_A_TIME, as_utc
 from screening.readers.fhir_fields import ABSURD
 from screening.readers.mimic_tables import MimicTables
+from screening.readers.mimic_windows import Windows
 from screening.schema import Feature, Schema
 from screening.units import resolve
 
@@ -40,44 +42,10 @@ VALUES = pa.schema(
 """What counts, compact: feature as its place in the schema, times as UTC microseconds (`NOT_A_TIME` for an unknown one)."""
 _LEAP = pd.Timedelta(hours=1)
 _DAY = 86_400_000_000  # microseconds; no zone is further from UTC
+# As kind-lab's conversion finds a comparator, wherever in the text.
+_BOUND = re.compile("[<>≤≥]|GREATER THAN|LESS THAN")
 # kind-lab's conversion looks for these words in this order; the first one found decides.
 _COMMENTS = (("error", False), ("corrected", True), ("cancel", False))
-
-
-class Windows:
-    """For each subject the spans of time in which values are wanted.
-
-    Parameters
-    ----------
-    subjects
-        int64 (n,): subject_id of each span; a subject may have several, also overlapping ones.
-    first, last
-        int64 (n,): UTC microseconds; a value is wanted where first < effective time <= last.
-    """
-
-    def __init__(self, subjects: Ints, first: Ints, last: Ints) -> None:
-        frame = pd.DataFrame({"subject": subjects, "first": first, "last": last}).sort_values(["subject", "first"])
-        # Spans that touch become one, so that of a subject's spans only the nearest one before a time can hold it.
-        reach = frame.groupby("subject")["last"].cummax().groupby(frame["subject"]).shift(fill_value=NOT_A_TIME)
-        merged = frame.assign(run=(frame["first"] > reach).cumsum()).groupby("run")
-        self._subject = merged["subject"].first().to_numpy("int64")
-        self._first, self._last = merged["first"].min().to_numpy("int64"), merged["last"].max().to_numpy("int64")
-        self._known, self._from = np.unique(self._subject, return_index=True)
-        self._until = np.append(self._from[1:], len(self._subject))
-
-    def hold(self, subject: Ints, time: Ints, slack: int = 0) -> Bools:
-        """Tell which values lie in a span of their subject, give or take `slack` microseconds."""
-        place = np.minimum(np.searchsorted(self._known, subject), max(len(self._known) - 1, 0))
-        found: Bools = self._known[place] == subject if len(self._known) else np.zeros(len(subject), dtype=bool)
-        held = np.zeros(len(subject), dtype=bool)
-        at, end = self._from[place], self._until[place]
-        while (
-            open_ := found & ~held & (at < end)
-        ).any():  # as often as a patient has separate spans: seldom more than five
-            here = np.where(open_, at, 0)
-            held |= open_ & (self._first[here] - slack < time) & (time <= self._last[here] + slack)
-            at = at + 1
-        return held
 
 
 @dataclass
@@ -96,7 +64,7 @@ class MimicReader:
     Attributes
     ----------
     drops
-        (feature, reason) → how many values within the windows did not count.
+        (feature, reason) → how many values within the windows, or of their subjects and without a time, did not count.
     """
 
     tables: MimicTables
@@ -128,11 +96,21 @@ class MimicReader:
             features = self._features(table)
             itemids = sorted({item for feature in features for item in (feature.mimic.itemid if feature.mimic else ())})
             for batch in self.tables.batches(table, columns, itemids=itemids):
+                self._count_timeless(batch, windows, features)
                 rows = self._within(batch, windows)
                 yield pa.concat_tables([self._of(feature, rows) for feature in features])
 
     def _features(self, table: str) -> list[Feature]:
         return [one for one in self.schema.of("Observation") if one.mimic and one.mimic.table == table]
+
+    def _count_timeless(self, batch: pa.RecordBatch, windows: Windows, features: list[Feature]) -> None:
+        timeless = batch.filter(pc.is_null(batch.column("charttime")))
+        if len(timeless):
+            whose = timeless.column("subject_id").to_numpy(zero_copy_only=False)
+            items = timeless.column("itemid").to_numpy(zero_copy_only=False)[windows.know(whose)]
+            for feature in features:
+                count = int(np.isin(items, feature.mimic.itemid if feature.mimic else ()).sum())
+                self.drops.update({(feature.name, "no_time"): count} if count else {})
 
     def _within(self, batch: pa.RecordBatch, windows: Windows) -> pd.DataFrame:
         """Return the rows of a batch within the windows, with `time` and `known` as UTC microseconds."""
@@ -216,9 +194,8 @@ def _values(feature: Feature, rows: pd.DataFrame) -> tuple[npt.NDArray[np.float6
     reason[np.isnan(number)] = "no_value"
     if "value" in rows:
         text = rows["value"].fillna("").astype("str").str.strip()
-        unsaid = reason == "no_value"
-        reason[unsaid & (text != "").to_numpy()] = "not_a_quantity"
-        reason[unsaid & text.str[:1].isin(("<", ">", "≤", "≥")).to_numpy()] = "comparator"
+        reason[(reason == "no_value") & (text != "").to_numpy()] = "not_a_quantity"
+        reason[text.str.contains(_BOUND).to_numpy(bool)] = "comparator"  # whether or not valuenum repeats the bound
         reason[~_stands(rows["comments"])] = "status"
     units = rows["valueuom"].fillna("").astype("str")
     for unit, places in _places(units).items():

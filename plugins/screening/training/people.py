@@ -17,20 +17,24 @@ def people(patients: pd.DataFrame, transfers: pd.DataFrame, clock: tzinfo) -> pd
     MIMIC tells the age in one year (anchor_age, anchor_year), not the birthday. As in MIMIC-IV-on-FHIR the birthday is that
     of the first transfer; the birth year is anchor_year less anchor_age. kind-lab's conversion takes the year of the first
     transfer instead of anchor_year, so that its ages are off by the years that lie between the two. Without a transfer
-    only the year is known. An age above 89 is 91 in MIMIC.
+    only the year is known; without an anchor nothing is. An age above 89 is 91 in MIMIC.
     """
     first = transfers.groupby("subject_id")["intime"].min().reindex(patients["subject_id"]).reset_index(drop=True)
     year = patients["anchor_year"] - patients["anchor_age"]
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     day = first.dt.day.where((first.dt.month != 2) | (first.dt.day != 29) | leap, 28)
-    parts = pd.DataFrame({"year": year, "month": first.dt.month.fillna(7), "day": day.fillna(2)})
+    known = year.notna().to_numpy()
+    parts = pd.DataFrame({"year": year.fillna(0), "month": first.dt.month.fillna(7), "day": day.fillna(2)}).astype(
+        "int64"
+    )
+    born = [f"{y:04d}-{m:02d}-{d:02d}" for y, m, d in parts.itertuples(index=False)]
     died = patients["dod"].notna().to_numpy(bool)
     day_after = pd.to_datetime(patients["dod"]) + pd.Timedelta(days=1)
     found = pd.DataFrame(
         {
             "subject_id": patients["subject_id"],
-            "birth_date": [f"{y:04d}-{m:02d}-{d:02d}" for y, m, d in parts.astype("int64").itertuples(index=False)],
-            "birth_precision": np.where(first.isna(), "year", "day"),
+            "birth_date": np.where(known, born, ""),
+            "birth_precision": np.where(known, np.where(first.isna(), "year", "day"), ""),
             "gender": patients["gender"].map(_GENDER).fillna(""),
             "deceased": died,
             # A date without a time is over with its day, as the FHIR reader has it.

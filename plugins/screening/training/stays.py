@@ -12,8 +12,9 @@ import pyarrow as pa
 from screening.errors import DataFileError, FatalError
 from screening.observations import NOT_A_TIME
 from screening.patient_features import ages
-from screening.readers.mimic import Windows, local_to_utc
+from screening.readers.mimic import local_to_utc
 from screening.readers.mimic_tables import MimicTables
+from screening.readers.mimic_windows import Windows
 from screening.schema import Schema
 from screening.training.labels import matches
 from screening.training.people import people
@@ -96,7 +97,8 @@ def all_stays(tables: MimicTables, schema: Schema, plan: TrainingPlan) -> Stays:
     Raises
     ------
     DataFileError
-        As the tables do; for a stay_id that stands twice, and for stays whose patient or admission the other tables lack.
+        As the tables do; for a table without rows, a stay without its numbers or one that stands twice, and for stays whose
+        patient or admission the other tables lack.
     """
     icu = _frame(tables, "icustays").sort_values("stay_id", ignore_index=True)
     patients, admissions = _frame(tables, "patients"), _frame(tables, "admissions")
@@ -115,7 +117,7 @@ def all_stays(tables: MimicTables, schema: Schema, plan: TrainingPlan) -> Stays:
     frame["first"] = frame["last"] - schema.lookback // _MICROSECOND if schema.lookback is not None else NOT_A_TIME
     born = people(patients, _frame(tables, "transfers"), clock).set_index("subject_id")
     stays = Stays(frame.join(born.reindex(frame["subject_id"]).reset_index(drop=True)), [])
-    stays.keep("ICU stays", lambda each: each["stay_id"].notna())
+    stays.keep("ICU stays", lambda each: each["stay_id"].notna())  # all: the first line of the attrition
     stays.keep("with a begin and an end", lambda each: _known(each["begin"]) & _known(each["end"]))
     return stays
 
@@ -128,9 +130,10 @@ def _billed(tables: MimicTables, label: Label) -> tuple[Any, Any]:
         rows = batch.to_pandas()
         billed.append(rows["hadm_id"].unique())
         positive.append(rows.loc[matches(rows["icd_code"], rows["icd_version"], label), "hadm_id"].unique())
-    if not billed:
-        raise DataFileError("diagnoses_icd: the table has no rows")
-    return np.unique(np.concatenate(billed)), np.unique(np.concatenate(positive))
+    found = np.unique(np.concatenate(billed)), np.unique(np.concatenate(positive))
+    if not len(found[0]):
+        raise DataFileError("diagnoses_icd: the table has no rows: copy or load it anew")
+    return found
 
 
 def refuse_one_label(labels: Any, plan: TrainingPlan) -> None:
@@ -155,13 +158,15 @@ def _known(times: pd.Series) -> Any:
 
 
 def _frame(tables: MimicTables, table: str) -> pd.DataFrame:
-    batches = list(tables.batches(table, COLUMNS[table]))
-    if not batches:
-        raise DataFileError(f"{table}: the table has no rows")
-    return pa.Table.from_batches(batches).to_pandas()
+    rows = pa.Table.from_batches(list(tables.batches(table, COLUMNS[table])))
+    if not len(rows):
+        raise DataFileError(f"{table}: the table has no rows: copy or load it anew")
+    return rows.to_pandas()
 
 
 def _refuse_odd(icu: pd.DataFrame, patients: pd.DataFrame, admissions: pd.DataFrame) -> None:
+    if icu[["stay_id", "subject_id", "hadm_id"]].isna().any(axis=None):
+        raise DataFileError("icustays: a row lacks its stay_id, subject_id or hadm_id: copy or load the table anew")
     if twice := sorted(set(icu.loc[icu["stay_id"].duplicated(), "stay_id"].tolist())):
         shown = ", ".join(map(str, twice[:5]))
         raise DataFileError(f"icustays: {len(twice)} stay_id stand twice ({shown}): load the table once")
