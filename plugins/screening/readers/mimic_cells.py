@@ -4,6 +4,7 @@ An empty cell is null, quoted or not, and no other one is: `NA` is text, or no n
 `inf`, one too large for a float) is null. All else that does not fit its column's type is an error.
 """
 
+import io
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
@@ -26,6 +27,27 @@ _SHORTEST_TIME = len("2150-01-31 23:59")  # pyarrow would take a date alone for 
 _EACH_ONCE = pa.dictionary(pa.int32(), pa.binary())  # there are few keys: each is typed and looked up once a block
 _BLOCKS = 4  # that are sifted at a time
 _NUMBER = "row"  # a column of our own: which data row it is
+
+
+class _Blocks(io.RawIOBase):
+    """Text in blocks that do not end between CR and LF: there pyarrow drops the LF, of a quoted cell too."""
+
+    def __init__(self, text: TableText) -> None:
+        super().__init__()
+        self._text, self._held = text, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while True:
+            more = self._text.read(size - len(self._held) if size > 0 else size)
+            block, self._held = self._held + more, b""
+            if not more or not block.endswith(b"\r"):
+                return block
+            block, self._held = block[:-1], b"\r"
+            if block:
+                return block
 
 
 class Cells:
@@ -97,7 +119,7 @@ class Cells:
         # Two columns of one name do no harm unless they are read.
         names = [name if name in self._types else f"{place}" for place, name in enumerate(self._file.header)]
         return csv.open_csv(
-            self._file,
+            _Blocks(self._file),
             # One thread: it costs less in all, rows stay in order, and pyarrow tells which one is uneven.
             csv.ReadOptions(column_names=names, block_size=BLOCK, use_threads=False),
             csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),

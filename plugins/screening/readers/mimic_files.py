@@ -37,6 +37,9 @@ class TableText(Protocol):
     def share(self) -> float:
         """How much was read, 0 to 1."""
 
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next text, at most `size` bytes of it, b"" behind the last one."""
+
 
 class _Hashed(io.RawIOBase):
     """A file whose bytes are counted and hashed as they are read."""

@@ -4,6 +4,7 @@ The files are parts by subject, so that the features too are computed part by pa
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pandas as pd
 import pyarrow as pa
@@ -41,22 +42,15 @@ def extract(reader: MimicReader, stays: Stays, folder: Folder, parts: int) -> in
 
 def _extract(reader: MimicReader, stays: Stays, folder: Folder, parts: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
-    files = [(folder / _name(number)).open("wb") for number in range(parts)]
     total = 0
-    try:
-        writers = [pq.ParquetWriter(file, VALUES) for file in files]
-        try:
-            for table in _buffered(reader.values(stays.windows())):
-                total += len(table)
-                part = table.column("subject_id").to_numpy() % parts
-                for number, writer in enumerate(writers):
-                    writer.write_table(table.filter(pa.array(part == number)))
-        finally:
-            for writer in writers:
-                writer.close()
-    finally:
-        for file in files:
-            file.close()
+    with ExitStack() as stack:  # closes them all, also where the first one fails at it
+        files = [stack.enter_context((folder / _name(number)).open("wb")) for number in range(parts)]
+        writers = [stack.enter_context(pq.ParquetWriter(file, VALUES)) for file in files]
+        for table in _buffered(reader.values(stays.windows())):
+            total += len(table)
+            part = table.column("subject_id").to_numpy() % parts
+            for number, writer in enumerate(writers):
+                writer.write_table(table.filter(pa.array(part == number)))
     return total
 
 
@@ -73,8 +67,11 @@ def read_parts(folder: Folder, stays: Stays, parts: int) -> Iterator[tuple[pa.Ta
         path = folder / _name(number)
         if not path.exists():
             raise DataFileError(f"{_name(number)} is missing: the extraction did not finish; clear it and run it again")
-        with path.open("rb") as file:
-            values = pq.read_table(file)
+        try:
+            with path.open("rb") as file:
+                values = pq.read_table(file)
+        except (OSError, pa.ArrowInvalid):
+            raise DataFileError(f"{_name(number)} is broken: clear the extraction and run it again") from None
         yield values, stays.frame[belongs == number].reset_index(drop=True)
 
 
