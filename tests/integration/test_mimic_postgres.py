@@ -22,8 +22,8 @@ from screening.readers.mimic_tables import CsvTables, MimicTables
 from screening.schema import load_schema
 from screening.synthetic import Dirt, Hospital, write_mimic_csv
 from screening.training import run, staged
-from screening.training.artifact import data_fingerprint
 from screening.training.data import TrainingSet
+from screening.training.learning.artifact import data_fingerprint
 from screening.training.plan import load_plan
 from screening.training.stays import COLUMNS, Stays
 

@@ -15,8 +15,8 @@ from screening.errors import DataFileError, FatalError
 from screening.readers.mimic_tables import CsvTables
 from screening.synthetic import Hospital, write_mimic_csv
 from screening.training import run, staged
-from screening.training.artifact import data_fingerprint
 from screening.training.data import TrainingSet
+from screening.training.learning.artifact import data_fingerprint
 from screening.training.run import Job
 from screening.training.stays import Stays, all_stays
 
