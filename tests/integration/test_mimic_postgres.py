@@ -156,6 +156,7 @@ def test_the_real_demo_gives_the_same_from_both(server: Postgres, real_data: Pat
 
 def test_odd_cells_are_read_as_those_of_a_file(changed: Any) -> None:
     dsn = changed(
+        "ALTER DATABASE changed SET extra_float_digits = -10",
         "TRUNCATE mimiciv_hosp.labevents, mimiciv_hosp.patients",
         "INSERT INTO mimiciv_hosp.labevents (labevent_id, subject_id, itemid, valuenum, value, comments) VALUES "
         "(1, 1, 7, 'NaN', '', E'a \"quoted\"\\r\\nline, and é'), (2, 1, 7, '-Infinity', '\\.', NULL),"
@@ -179,7 +180,6 @@ def test_odd_cells_are_read_as_those_of_a_file(changed: Any) -> None:
 
 def test_the_server_s_own_settings_change_nothing(changed: Any, folder: Path) -> None:
     dsn = changed(
-        "ALTER DATABASE changed SET extra_float_digits = -10",
         "ALTER DATABASE changed SET datestyle = 'German'",
         "ALTER DATABASE changed SET client_encoding = 'LATIN1'",
         "ALTER DATABASE changed SET timezone = 'Asia/Tokyo'",
