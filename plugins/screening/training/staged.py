@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from screening.errors import DataFileError
-from screening.staging import Folder, load, save
+from screening.staging import Folder, save
 from screening.training.data import TrainingSet
 from screening.training.stays import Stays
 
@@ -57,7 +57,7 @@ def save_stays(folder: Folder, stays: Stays) -> None:
 
 def load_stays(folder: Folder) -> Stays:
     """Read what `save_stays` wrote."""
-    return Stays(load(folder, "stays"), load_json(folder, "attrition"))
+    return Stays(_table(folder, "stays"), load_json(folder, "attrition"))
 
 
 def save_set(folder: Folder, data: TrainingSet) -> None:
@@ -69,7 +69,7 @@ def save_set(folder: Folder, data: TrainingSet) -> None:
 
 def load_set(folder: Folder) -> TrainingSet:
     """Read what `save_set` wrote."""
-    frame, values = load(folder, "training_rows"), load(folder, "training_values")
+    frame, values = _table(folder, "training_rows"), _table(folder, "training_values")
     return TrainingSet(
         feature_names=tuple(values.columns),
         values=np.ascontiguousarray(values.to_numpy("float64")),
@@ -95,6 +95,10 @@ def load_object(folder: Folder, name: str) -> Any:
     import joblib
 
     return joblib.load(io.BytesIO(load_bytes(folder, f"{name}.pkl")))
+
+
+def _table(folder: Folder, name: str) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(load_bytes(folder, f"{name}.parquet")))
 
 
 def _open(folder: Folder, name: str) -> Any:

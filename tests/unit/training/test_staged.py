@@ -37,7 +37,7 @@ def done(mimic: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     job, tables = Job(SCHEMA, PLAN, tmp_path_factory.mktemp("run")), CsvTables(mimic)
     return {
         "job": job,
-        "locate": run.locate(job, tables),
+        "locate": run.locate(job, tables, run.Described("invented", True)),
         "cohort": run.cohort(job, tables),
         "extract": run.extract(job, tables),
         "features": run.features(job),
@@ -104,7 +104,7 @@ def test_an_object_comes_back(tmp_path: Path) -> None:
         (lambda folder: staged.load_json(folder, "attrition"), "attrition.json"),
         (lambda folder: staged.load_object(folder, "fitted-xgboost"), "fitted-xgboost.pkl"),
         (staged.load_stays, "stays.parquet"),
-        (staged.load_set, "training_set.parquet"),
+        (staged.load_set, "training_rows.parquet"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, load: Callable[[Path], Any], name: str) -> None:
@@ -182,7 +182,7 @@ def test_rows_in_any_order_give_the_same_training_set(done: dict[str, Any], mimi
 
 def test_nothing_is_read_before_all_is_there(tmp_path: Path) -> None:
     with pytest.raises(DataFileError) as caught:
-        run.locate(Job(SCHEMA, PLAN, tmp_path / "run"), CsvTables(tmp_path))
+        run.locate(Job(SCHEMA, PLAN, tmp_path / "run"), CsvTables(tmp_path), run.Described("nothing", False))
     assert str(caught.value).count("there is no such file") == 7
     assert not (tmp_path / "run").exists()
 
