@@ -1,6 +1,6 @@
 """Measure the extraction from MIMIC-IV's tables: training's stages cohort and extract, csv and csv.gz.
 
-    .venv/bin/python bench/extract_mimic.py --million-rows 5 20 --peer-million-rows 2
+    .venv/bin/python bench/extract_mimic.py --million-rows 5 20 --peer-million-rows 2 5
 
 Writes folders of generated rows (`bench/mimic_rows.py`) and removes them again. Each figure is of a process of its own, from
 its start to its end, imports included: CPU seconds, user and system, of all its threads and children, and the peak of its
@@ -124,7 +124,7 @@ def rows_of(millions: float, folder: Path) -> Path:
     return made
 
 
-def table(sizes: list[float], peer_size: float, folder: Path) -> None:
+def table(sizes: list[float], peer_sizes: list[float], folder: Path) -> None:
     """Measure everything once and print a line each."""
     found: dict[tuple[float, str, str], dict[str, Any]] = {}
 
@@ -138,10 +138,10 @@ def table(sizes: list[float], peer_size: float, folder: Path) -> None:
         note(millions, "gzip -dc | wc -l", "csv.gz", measure("bash", "-c", PIPE, f"{made}/icu/chartevents.csv.gz"))
         for kind in ("csv.gz", "csv"):
             note(millions, "stages", kind, itself("stages", one_kind(made, f".{kind}")))
-    if peer_size:
-        made = rows_of(peer_size, folder)
+    for millions in peer_sizes:
+        made = rows_of(millions, folder)
         for what in ("peer", "stages"):
-            note(peer_size, what, "csv", itself(what, one_kind(made, ".csv")))
+            note(millions, what, "csv", itself(what, one_kind(made, ".csv")))
     small, large = found[(sizes[0], "stages", "csv.gz")], found[(sizes[-1], "stages", "csv.gz")]
     print(
         json.dumps(
@@ -161,7 +161,13 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--million-rows", type=float, nargs="+", default=[5, 20], help="from the smallest")
-    parser.add_argument("--peer-million-rows", type=float, default=2, help="rows for the peer's way; 0 leaves it out")
+    parser.add_argument(
+        "--peer-million-rows",
+        type=float,
+        nargs="*",
+        default=[2, 5],
+        help="rows for the peer's way, which holds them all",
+    )
     parser.add_argument("--keep", type=Path, help="where to leave the generated folders, or to find them again")
     parser.add_argument("--way", nargs=2, metavar=("WAY", "FOLDER"), help="run one way here, without measuring")
     chosen = parser.parse_args()
