@@ -206,7 +206,7 @@ def test_memory_is_bounded_and_progress_is_told(large: str, monkeypatch: pytest.
     assert 0 < first[-1][1] < 260_000  # a part of the table, when the second batch was there
     assert {name for name, _, _ in told} == {"chartevents"}
     assert [rows for _, rows, _ in told] == sorted(rows for _, rows, _ in told)
-    assert 0 < told[0][2] < 0.5 < told[-1][2] <= 1
+    assert 0 < told[0][2] <= told[-1][2] <= 1  # of the text, which is read ahead
 
 
 def test_all_tables_are_of_one_moment(changed: Any, server: Postgres) -> None:
