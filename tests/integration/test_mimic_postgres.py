@@ -194,7 +194,7 @@ def test_the_server_s_own_settings_change_nothing(changed: Any, folder: Path) ->
 
 
 def test_memory_is_bounded_and_progress_is_told(large: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mimic_tables, "_SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr(mimic_tables, "_ROWS_BETWEEN_REPORTS", 1)
     told: list[tuple[str, int, float]] = []
     with PostgresTables(large, lambda *what: told.append(what)) as tables:
         stream = tables.batches("chartevents", EVENTS["chartevents"], itemids=ITEMS["chartevents"])

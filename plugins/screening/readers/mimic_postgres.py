@@ -72,7 +72,7 @@ class PostgresTables:
     dsn
         libpq's connection string or URI. No message tells it.
     progress
-        Called every few seconds with a table, how many rows of it were read, and which share of them, 0 to 1, by the
+        Called every million rows with a table, how many rows of it were read, and which share of them, 0 to 1, by the
         server's estimate.
     name
         What messages call the database, such as the id of the connection.

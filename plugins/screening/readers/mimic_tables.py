@@ -3,7 +3,6 @@
 `mimic_postgres` has the other way to them.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +35,7 @@ COLUMN_TYPES: Mapping[str, pa.DataType] = {name: kind for kind, names in _TYPES.
 KEY = "itemid"
 """The column by which rows are chosen."""
 _ROWS_A_BATCH = 50_000
-_SECONDS_BETWEEN_REPORTS = 5.0
+_ROWS_BETWEEN_REPORTS = 1_000_000  # a few seconds each
 _DEEP = 3  # how many folders below the given one a hint may lie: physionet.org/files/mimiciv/3.1
 
 
@@ -86,7 +85,7 @@ class CsvTables:
     folder
         Where PhysioNet's files lie, of MIMIC-IV or of its demo.
     progress
-        Called every few seconds with a table, how many rows of it were read, and which share of its bytes, 0 to 1.
+        Called every million rows with a table, how many rows of it were read, and which share of its bytes, 0 to 1.
     """
 
     def __init__(self, folder: Path, progress: Progress | None = None) -> None:
@@ -156,11 +155,11 @@ def typed_batches(
 
 
 def _reported(table: str, text: TableText, cells: Cells, progress: Progress | None) -> Iterator[pa.Table]:
-    last = time.monotonic()
+    last = 0
     for kept in cells.kept():
         yield kept
-        if progress and time.monotonic() - last >= _SECONDS_BETWEEN_REPORTS:
-            last = time.monotonic()
+        if progress and cells.rows - last >= _ROWS_BETWEEN_REPORTS:
+            last = cells.rows
             progress(table, cells.rows, text.share)
 
 

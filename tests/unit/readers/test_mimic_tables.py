@@ -161,7 +161,7 @@ def test_a_file_that_changes_between_two_reads_is_refused(own: Path) -> None:
 
 
 def test_batches_are_bounded_and_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mimic_tables, "_SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr(mimic_tables, "_ROWS_BETWEEN_REPORTS", 1)
     monkeypatch.setattr(mimic_tables, "_ROWS_A_BATCH", 20_000)
     (tmp_path / "hosp").mkdir()
     line = f"{10_000_000},{'x' * 80},2150-01-01 00:00:00\n"
