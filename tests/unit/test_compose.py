@@ -28,6 +28,7 @@ EXAMPLE = re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(enco
 SECRETS = [name for name, _ in EXAMPLE]
 FILLED = {name: f"secret-of-{name.lower()}" for name in SECRETS}
 MANDATORY = re.compile(r"\$\{(\w+):\?set \1 in \.env\}")
+OPTIONAL = re.compile(r"\$\{(\w+):-(\w+)\}")
 
 
 def config(folder: Path, values: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -46,7 +47,7 @@ def resolved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         done = config(tmp_path_factory.mktemp("compose"), FILLED)
         assert done.returncode == 0, done.stderr
         return dict(yaml.safe_load(done.stdout))
-    return dict(yaml.safe_load(MANDATORY.sub(lambda found: FILLED[found[1]], TEXT)))
+    return dict(yaml.safe_load(OPTIONAL.sub(r"\2", MANDATORY.sub(lambda found: FILLED[found[1]], TEXT))))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +69,10 @@ def target_of(volume: Any) -> tuple[str, str]:
 
 def test_every_variable_is_mandatory_has_no_default_and_names_itself() -> None:
     bare = TEXT.replace("$$", "")
-    assert bare.count("$") == len(MANDATORY.findall(bare))
+    others = OPTIONAL.findall(bare)
+    assert bare.count("$") == len(MANDATORY.findall(bare)) + len(others)
     assert set(MANDATORY.findall(bare)) == set(SECRETS)
+    assert others == [("MIMIC_DIR", "mimic")]  # no secret: a folder, and an empty volume where there is none
 
 
 def test_the_example_gives_names_and_no_values() -> None:
@@ -206,6 +209,36 @@ def test_patient_data_and_results_are_seen_by_the_scheduler_alone(services: dict
         seen = [name for name, body in services.items() if path in dict(map(target_of, body.get("volumes", [])))]
         assert seen == ["airflow-scheduler"]
         assert services["airflow-scheduler"]["environment"][setting].removeprefix("file://") == path
+
+
+def test_models_are_published_by_the_scheduler_alone(services: dict[str, Any]) -> None:
+    path = "/opt/airflow/include/models"
+    seen = {name: dict(map(target_of, body.get("volumes", []))).get(path) for name, body in services.items()}
+    assert {name: mode for name, mode in seen.items() if mode} == {"airflow-scheduler": "rw"}
+
+
+@pytest.mark.parametrize("folder", ["", "/data/mimiciv/3.1"])
+def test_mimic_is_mounted_read_only_into_the_scheduler_alone_or_an_empty_volume_is(
+    services: dict[str, Any], folder: str, tmp_path: Path
+) -> None:
+    assert "# MIMIC_DIR=" in (ROOT / ".env.example").read_text(encoding="utf-8")  # as a comment it is no secret to fill
+    if COMPOSE:
+        done = config(tmp_path, FILLED | ({"MIMIC_DIR": folder} if folder else {}))
+        services = yaml.safe_load(done.stdout)["services"]
+    elif folder:
+        services = yaml.safe_load(OPTIONAL.sub(folder, MANDATORY.sub("x", TEXT)))["services"]
+    found = {
+        name: volume
+        for name, body in services.items()
+        for volume in body.get("volumes", [])
+        if target_of(volume)[0] == "/opt/airflow/mimic"
+    }
+    assert list(found) == ["airflow-scheduler"]
+    (volume,) = found.values()
+    assert target_of(volume)[1] == "ro"
+    source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+    assert source == (folder or "mimic")
+    assert "mimic" in yaml.safe_load(TEXT)["volumes"]
 
 
 def test_the_pool_is_the_one_that_the_tasks_take(services: dict[str, Any]) -> None:
