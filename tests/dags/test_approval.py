@@ -1,0 +1,56 @@
+"""A person is asked about what passed, where the run wants it so, and never about what the gate refused."""
+
+from typing import Any
+
+import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from screening_airflow.training_operators import ApproveModelOperator, approver
+
+
+class Task:
+    """A task instance, for which the gate said this."""
+
+    def __init__(self, *, accepted: bool) -> None:
+        self.verdict = {"accepted": accepted, "words": "the gate: passed"}
+
+    def xcom_pull(self, *, task_ids: str) -> Any:
+        """Return what the gate returned."""
+        assert task_ids == "gate"
+        return self.verdict
+
+
+@pytest.mark.parametrize(
+    ("accepted", "wanted", "asked"),
+    [(True, True, True), (True, False, False), (False, True, None), (False, False, None)],
+)
+def test_who_is_asked(monkeypatch: pytest.MonkeyPatch, accepted: bool, wanted: bool, asked: bool | None) -> None:
+    monkeypatch.setattr(ApprovalOperator, "execute", lambda *_: "asked")
+    task = ApproveModelOperator(task_id="approve")
+    context: Any = {"ti": Task(accepted=accepted), "params": {"approval": wanted}}
+    if asked is None:
+        with pytest.raises(AirflowSkipException, match="the gate refused the model"):
+            task.execute(context)
+    else:
+        assert task.execute(context) == ("asked" if asked else None)
+
+
+def test_the_person_reads_the_gate_s_words_and_may_only_approve_or_reject() -> None:
+    task = ApproveModelOperator(task_id="approve")
+    assert "xcom_pull(task_ids='gate')['words']" in task.body
+    assert "body" in task.template_fields
+    assert task.options == ["Approve", "Reject"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (None, None),
+        ({"responded_by_user": {"id": "7", "name": "a.weber"}}, "a.weber"),
+        ({"responded_by_user": {"id": "7", "name": ""}}, "7"),
+        ({"responded_by_user": None}, "unknown"),
+    ],
+)
+def test_the_name_of_whoever_approved_goes_into_the_manifest(answer: Any, name: str | None) -> None:
+    assert approver(answer) == name
