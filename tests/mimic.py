@@ -46,7 +46,7 @@ def stay(number: int = 1, *, subject: int | None = None, intime: str = "2150-06-
     outtime = f"{datetime.fromisoformat(intime) + timedelta(days=5):%Y-%m-%d %H:%M}" if intime else "2150-06-06 12:00"
     usual = {
         "outtime": outtime, "deathtime": "", "codes": [("I10", 10)], "gender": "M", "anchor_age": 60,
-        "anchor_year": 2150, "dod": "", "hadm_id": number * 10, "transfers": [intime],
+        "anchor_year": 2150, "anchor_year_group": "2008 - 2010", "dod": "", "hadm_id": number * 10, "transfers": [intime],
     }  # fmt: skip
     return {"stay_id": number * 100, "subject_id": subject or number, "intime": intime} | usual | more
 
@@ -80,7 +80,7 @@ class Held:
         self.rows["diagnoses_icd"] += [keys | {"icd_code": code, "icd_version": kind} for code, kind in one["codes"]]
         if one["subject_id"] not in {row["subject_id"] for row in self.rows["patients"]}:
             dod = date.fromisoformat(one["dod"]) if one["dod"] else None
-            person = {name: one[name] for name in ("gender", "anchor_age", "anchor_year")}
+            person = {name: one[name] for name in ("gender", "anchor_age", "anchor_year", "anchor_year_group")}
             self.rows["patients"].append(keys | person | {"dod": dod})
 
     def check(self, wanted: Mapping[str, Sequence[str]]) -> None:

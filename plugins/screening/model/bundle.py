@@ -67,14 +67,14 @@ class ModelBundle:
 
     @property
     def synthetic(self) -> bool | None:
-        """Whether the model was trained on invented patients; None where neither manifest nor metadata tells."""
-        found = self.manifest.get("synthetic", self.metadata.get("synthetic"))
-        return found if isinstance(found, bool) else None
+        """Whether the model was trained on invented patients, by manifest or metadata; None where neither tells."""
+        told = [where.get("synthetic") for where in (self.manifest, self.metadata)]
+        return any(one is True for one in told) if any(isinstance(one, bool) for one in told) else None
 
     @property
     def tiny(self) -> bool:
-        """Whether it was published although there were too few patients to judge it by."""
-        return self.manifest.get("tiny", self.metadata.get("tiny")) is True
+        """Whether it was published, as manifest or metadata says, although there were too few patients to judge it by."""
+        return any(where.get("tiny") is True for where in (self.manifest, self.metadata))
 
     def predict(self, matrix: Floats) -> Floats:
         """Return the probability of the positive class, calibrated where the model carries a calibration.

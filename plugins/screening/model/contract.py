@@ -12,6 +12,7 @@ Must: a dict with `model` and `metadata`, and in it `feature_names`. May, each w
 | `metadata.calibration` | the model's probability stands as it is |
 | `metadata.positive_class` | 1 (or True) |
 | `metadata.synthetic` (bool) | unknown |
+| `metadata.tiny` (bool) | not published on too few patients |
 | `metadata.units`, `.aggregation` {feature: text}, `.schema_sha256` | cannot be compared with the schema |
 | `metadata.versions` {library: version} | cannot be compared with what is installed |
 
@@ -64,7 +65,7 @@ def parse_contract(content: Any) -> Contract:
         raise ModelError(f"metadata is a {type(metadata).__name__}, not a dict")
     names = _feature_names(metadata)
     scaler, remarks = _scaler(content.get("scaler"), content["model"], metadata)
-    for key in ("handles_missing", "synthetic"):
+    for key in ("handles_missing", "synthetic", "tiny"):
         if not isinstance(metadata.get(key, False), bool):
             raise ModelError(f"metadata.{key} must be true or false")
     return Contract(

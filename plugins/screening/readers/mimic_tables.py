@@ -27,11 +27,13 @@ _TYPES: Mapping[pa.DataType, Sequence[str]] = {
     pa.timestamp("us"): ("charttime", "storetime", "intime", "outtime", "admittime", "dischtime", "deathtime"),
     pa.date32(): ("dod",),
     pa.float64(): ("valuenum",),
-    pa.string(): ("gender", "icd_code", "value", "valueuom", "comments", "eventtype", "careunit"),
+    pa.string(): ("gender", "anchor_year_group", "icd_code", "value", "valueuom", "comments", "eventtype", "careunit"),
 }  # fmt: skip
 COLUMN_TYPES: Mapping[str, pa.DataType] = {name: kind for kind, names in _TYPES.items() for name in names}
 """Column → type. Times are the hospital's wall clock, without a zone; `icd_code` is text, for its leading zeros."""
 
+INVENTED = "invented"
+"""What `anchor_year_group` says of a patient who never lived, in place of MIMIC's three years, such as 2008 - 2010."""
 KEY = "itemid"
 """The column by which rows are chosen."""
 _ROWS_A_BATCH = 50_000

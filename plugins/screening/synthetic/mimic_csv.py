@@ -2,6 +2,8 @@
 
 An export is made when all stays are over: it has the discharge times and diagnoses of stays that are still open at the
 hospital's now, though nothing charted after now. Times are local and naive; `clock` tells how they name one instant.
+Every patient's `anchor_year_group` says `INVENTED`, so that whoever trains on these tables, out of a folder or a
+database, is told so.
 """
 
 import csv
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from screening.errors import DataFileError
+from screening.readers.mimic_tables import INVENTED
 from screening.synthetic.clock import ZONE, naive_text
 from screening.synthetic.dirt import DirtKind
 from screening.synthetic.hospital import Hospital
@@ -82,9 +85,7 @@ def _open(stack: ExitStack, folder: Path, name: str, *, gz: bool) -> TextIO:
 def _rows(patient: SyntheticPatient) -> Iterator[tuple[str, Row]]:
     gender = _GENDER.get(patient.sex, "")
     died = patient.deceased.astimezone(ZONE).date().isoformat() if patient.deceased else ""
-    first = 2008 + (patient.anchor_year - 2008) // 3 * 3
-    group = f"{first} - {first + 2}"
-    yield "hosp/patients", (patient.subject_id, gender, patient.anchor_age, patient.anchor_year, group, died)
+    yield "hosp/patients", (patient.subject_id, gender, patient.anchor_age, patient.anchor_year, INVENTED, died)
     for stay in patient.stays:
         yield from _stay_rows(patient.subject_id, stay)
     for event in patient.events:

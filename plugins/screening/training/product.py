@@ -56,7 +56,7 @@ def product(job: "Job", verdict: Verdict, version: str | None, created: datetime
         version=version,
         sha256=hashlib.sha256(model).hexdigest(),
         created=created,
-        data=staged.load_json(job.folder, "described")["words"],
+        data=staged.load_described(job.folder).words,
         sources=sources(job),
         dropped=[(feature, reason, count) for feature, reason, count in staged.load_json(job.folder, "dropped_whole")],
         metadata=joblib.load(io.BytesIO(model))["metadata"],

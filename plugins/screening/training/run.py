@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from screening.model.bundle import ModelBundle
 from screening.readers.mimic import MimicReader
@@ -22,6 +22,7 @@ from screening.training.learning.folds import Split
 from screening.training.learning.folds import split as cut
 from screening.training.matrix import later_values_change_nothing, training_set
 from screening.training.plan import Candidate, TrainingPlan
+from screening.training.staged import Described as Described
 from screening.training.stays import COLUMNS, read_stays, refuse_one_label
 
 SHUFFLES = 3
@@ -52,13 +53,6 @@ class Job:
         return self.schema.model or self.schema.name
 
 
-class Described(NamedTuple):
-    """What the data are, in a few words for report, card and manifest, and whether their patients are invented."""
-
-    words: str
-    synthetic: bool
-
-
 def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, list[str]]:
     """Check that every table and column is there, before anything is read; return them.
 
@@ -76,7 +70,7 @@ def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, lis
     for table, columns in MimicReader(tables, job.schema, job.plan.clock()).wanted().items():
         wanted[table] = list(columns)
     tables.check(wanted)
-    staged.save_json(job.folder, "described", described._asdict())
+    staged.save_described(job.folder, described)
     return wanted
 
 
@@ -138,7 +132,7 @@ def evaluate(job: Job) -> dict[str, Any]:
     from screening.training.learning.artifact import model_bytes
     from screening.training.learning.fit import best
 
-    parts, described = split(job), Described(**staged.load_json(job.folder, "described"))
+    parts, described = split(job), staged.load_described(job.folder)
     fitted = [staged.load_object(job.folder, f"fitted-{name}") for name in job.plan.candidates]
     attrition = staged.load_json(job.folder, "attrition_whole")
     found = judged(
@@ -219,6 +213,6 @@ def publish(job: Job, models_dir: Path, *, created: datetime, approved_by: str |
     verdict = Verdict.from_json(staged.load_json(job.folder, "verdict"))
     version = next_version(models_dir, job.name, staged.load_bytes(job.folder, "model.pkl"))
     made, _ = product(job, verdict, version, created)
-    words = staged.load_json(job.folder, "described")["words"]
+    words = staged.load_described(job.folder).words
     origin = Origin(job.plan, sources(job), words, approved_by, created)
     return publish_version(models_dir, job.name, made, verdict, origin)

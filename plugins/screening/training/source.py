@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from screening.readers.mimic_tables import CsvTables, MimicTables, Progress
-from screening.training.run import Described
+from screening.training.staged import Described
 
 PRESENT = datetime(2026, 1, 1, tzinfo=UTC)
 """Of the invented hospital; fixed, so that the same size gives the same files at any time."""

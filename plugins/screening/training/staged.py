@@ -6,7 +6,7 @@ before, in the same run and folder; nothing else is ever unpickled.
 
 import io
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,13 @@ from screening.training.data import TrainingSet
 from screening.training.stays import Stays
 
 _ROW = ("stays", "subjects", "labels", "age", "sex")
+
+
+class Described(NamedTuple):
+    """What the data are, in a few words for report, card and manifest, and whether their patients are invented."""
+
+    words: str
+    synthetic: bool
 
 
 def save_json(folder: Folder, name: str, content: Any) -> None:
@@ -58,6 +65,19 @@ def save_stays(folder: Folder, stays: Stays) -> None:
 def load_stays(folder: Folder) -> Stays:
     """Read what `save_stays` wrote."""
     return Stays(_table(folder, "stays"), load_json(folder, "attrition"))
+
+
+def save_described(folder: Folder, described: Described) -> None:
+    """Write what the data are, by where they came from."""
+    save_json(folder, "described", described._asdict())
+
+
+def load_described(folder: Folder) -> Described:
+    """Read what the data are; patients of whom their own tables say that they are invented, are so wherever they lie."""
+    found = Described(**load_json(folder, "described"))
+    if not found.synthetic and load_stays(folder).frame["invented"].any():
+        return Described(f"invented patients in the form of {found.words}", True)
+    return found
 
 
 def save_set(folder: Folder, data: TrainingSet) -> None:

@@ -13,7 +13,7 @@ from screening.errors import DataFileError, FatalError
 from screening.observations import NOT_A_TIME
 from screening.patient_features import ages
 from screening.readers.mimic import local_to_utc
-from screening.readers.mimic_tables import MimicTables
+from screening.readers.mimic_tables import INVENTED, MimicTables
 from screening.readers.mimic_windows import Windows
 from screening.schema import Schema
 from screening.training.labels import matches
@@ -21,7 +21,7 @@ from screening.training.people import people
 from screening.training.plan import Label, TrainingPlan
 
 COLUMNS = {
-    "patients": ("subject_id", "gender", "anchor_age", "anchor_year", "dod"),
+    "patients": ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
     "admissions": ("subject_id", "hadm_id", "deathtime"),
     "transfers": ("subject_id", "intime"),
     "diagnoses_icd": ("hadm_id", "icd_code", "icd_version"),
@@ -40,7 +40,8 @@ class Stays:
     frame
         One row a stay in the order of stay_id: `stay_id`, `subject_id`, `hadm_id`, `first` and `last` (UTC microseconds;
         what is known of the patient in (first, last] counts, and `last` is the prediction time), `label` (1 positive),
-        and `PATIENT_COLUMNS`, where `patient_id` is the stay_id as text.
+        `invented` (whether the tables say so of the patient), and `PATIENT_COLUMNS`, where `patient_id` is the stay_id as
+        text.
     attrition
         For each step of exclusion what is left after it: `step`, `stays`, `patients`, `positives`.
     """
@@ -111,6 +112,7 @@ def all_stays(tables: MimicTables, schema: Schema, plan: TrainingPlan) -> Stays:
         died=local_to_utc(admissions.set_index("hadm_id")["deathtime"].reindex(icu["hadm_id"]), clock),
         billed=icu["hadm_id"].isin(billed),
         label=icu["hadm_id"].isin(positive).astype("int64"),
+        invented=icu["subject_id"].isin(patients.loc[patients["anchor_year_group"] == INVENTED, "subject_id"]),
         patient_id=icu["stay_id"].astype("str"),
     )
     frame["last"] = np.minimum(frame["begin"] + plan.prediction.after_intime // _MICROSECOND, frame["end"])

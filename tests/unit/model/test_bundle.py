@@ -49,6 +49,27 @@ def test_a_file_is_loaded_under_its_own_name_or_the_given(content: Content, tmp_
     assert (named.predict(rows(9)) == found.predict(rows(9))).all()
 
 
+@pytest.mark.parametrize("mark", ["synthetic", "tiny"])
+@pytest.mark.parametrize(
+    ("manifest", "metadata", "told"),
+    [
+        ({}, True, True),
+        (True, {}, True),
+        (False, True, True),
+        (True, False, True),
+        (False, False, False),
+        ({}, {}, None),
+    ],
+)
+def test_what_a_model_is_of_is_lost_on_no_way(
+    content: Content, mark: str, manifest: Any, metadata: Any, told: bool | None
+) -> None:
+    """A copy of the file alone tells it, and a manifest that was written otherwise does not unsay it."""
+    given = {} if metadata == {} else {mark: metadata}
+    found = bundle(content(**given), manifest={} if manifest == {} else {mark: manifest})
+    assert getattr(found, mark) is (bool(told) if mark == "tiny" else told)
+
+
 def test_a_refusal_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.pkl"
     path.write_bytes(dumped({"model": 1}))

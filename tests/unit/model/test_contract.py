@@ -75,6 +75,7 @@ def test_metrics_may_be_absent_altogether(content: Content) -> None:
         ({"imputation": {"sodium": 140}}, "lacks: sodium"),
         ({"handles_missing": "no"}, "handles_missing"),
         ({"synthetic": 1}, "synthetic"),
+        ({"tiny": "yes"}, "tiny"),
         ({"calibration": {"method": "beta"}}, "calibration"),
     ],
 )

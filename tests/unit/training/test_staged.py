@@ -194,6 +194,32 @@ def test_a_stage_out_of_turn_says_which_file_it_lacks(tmp_path: Path, mimic: Pat
             stage()
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            run.Described("MIMIC-IV, folder demo", False),
+            ("invented patients in the form of MIMIC-IV, folder demo", True),
+        ),
+        (run.Described("synthetic hospital, seed 3", True), ("synthetic hospital, seed 3", True)),
+    ],
+)
+def test_an_invented_hospital_is_known_wherever_its_tables_lie(
+    mimic: Path, tmp_path: Path, said: run.Described, told: tuple[str, bool]
+) -> None:
+    job, tables = Job(SCHEMA, PLAN, tmp_path), CsvTables(mimic)
+    run.locate(job, tables, said)
+    run.cohort(job, tables)
+    assert staged.load_described(tmp_path) == told
+
+
+def test_real_patients_are_not_called_invented(tmp_path: Path) -> None:
+    job, tables = Job(SCHEMA, PLAN, tmp_path), Held([stay(1), stay(2, codes=[("A419", 10)])])
+    run.locate(job, tables, run.Described("MIMIC-IV, folder demo", False))
+    run.cohort(job, tables)
+    assert staged.load_described(tmp_path) == ("MIMIC-IV, folder demo", False)
+
+
 def test_a_cut_keeps_patients_apart(done: dict[str, Any]) -> None:
     """T2."""
     cut = run.split(done["job"])
