@@ -70,17 +70,22 @@ def calibration_slope(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule
 
 
 def calibration_intercept(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
-    """Ask that predicted risks are not too high or too low as a whole."""
+    """Ask that predicted risks are not too high or too low, neither as a whole nor where they are even.
+
+    The intercept of the line alone does not tell the former: with a slope beside 1 it is near 0 for a model whose risks are
+    all too high, where most of them are low.
+    """
     limit = limits.max_calibration_intercept
-    value = _calibration(evaluation, "intercept")
-    if value is None:
+    whole, even = _calibration(evaluation, "in_the_large"), _calibration(evaluation, "intercept")
+    if whole is None or even is None:
         return _undefined("calibration intercept", "the calibration intercept", f"{told(limit)} either way")
+    value, where = (whole, "") if abs(whole) > limit else (even, " where it tells 50 %")
     return ruled(
         "calibration intercept",
         Kind.EVIDENCE,
         abs(value) <= limit,
-        f"intercept {told(value)}, limit {told(limit)} either way",
-        otherwise=f"the risks it tells are too {'low' if value > 0 else 'high'}",
+        f"intercept {told(even)}, in the large {told(whole)}, limit {told(limit)} either way",
+        otherwise=f"the risks it tells are too {'low' if value > 0 else 'high'}{where}",
     )
 
 

@@ -174,6 +174,24 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]] = 
         facts(calibrated("intercept", -0.2)),
         ("intercept -0.2001", "limit 0.2", "too high"),
     ),
+    "risks too low as a whole": (
+        "calibration intercept",
+        facts(calibrated("in_the_large", 0.2001)),
+        facts(calibrated("in_the_large", 0.2)),
+        ("in the large 0.2001", "limit 0.2", "the risks it tells are too low"),
+    ),
+    "risks too high as a whole": (
+        "calibration intercept",
+        facts(calibrated("in_the_large", -0.2001)),
+        facts(calibrated("in_the_large", -0.2)),
+        ("in the large -0.2001", "limit 0.2", "the risks it tells are too high"),
+    ),
+    "as a whole undefined": (
+        "calibration intercept",
+        facts(calibrated("in_the_large", None)),
+        facts(calibrated("in_the_large", 0.0)),
+        ("intercept is undefined", "0.2", "no evidence"),
+    ),
     "intercept undefined": (
         "calibration intercept",
         facts(calibrated("intercept", None)),
