@@ -4,6 +4,8 @@ What a feature is stands in the schema alone. Every key has an effect; an unknow
 `docs/training.md` is the reference.
 """
 
+import hashlib
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -125,6 +127,11 @@ class TrainingPlan(_Part):
     def clock(self) -> ZoneInfo:
         """Return the zone of MIMIC's times."""
         return ZoneInfo(self.zone)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of the plan's values, defaults filled in; comments and the order of keys do not count."""
+        held = self.model_dump(mode="json", by_alias=True)
+        return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 def parse_plan(text: str, source: str = "training plan", **changes: Any) -> TrainingPlan:

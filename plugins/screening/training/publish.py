@@ -8,7 +8,6 @@ publishing it again changes nothing.
 
 import hashlib
 import io
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,7 +117,7 @@ def publish(models_dir: Path, name: str, product: Product, verdict: Verdict, ori
             "candidate": metadata["candidate"],
             "gate": verdict.to_json(),
             "label": metadata["label"],
-            "plan_sha256": plan_fingerprint(origin.plan),
+            "plan_sha256": origin.plan.fingerprint(),
             "schema_sha256": metadata["schema_sha256"],
             "seed": metadata["seed"],
             "tiny": metadata["tiny"],
@@ -174,12 +173,6 @@ def keep_refused(folder: Path, product: Product, verdict: Verdict) -> Path:
             f"{folder}: the refused model cannot be kept: {error.strerror or type(error).__name__}: make room, train again"
         ) from error
     return folder / MODEL
-
-
-def plan_fingerprint(plan: TrainingPlan) -> str:
-    """Return the sha256 of a plan's values, defaults filled in; comments and the order of keys do not count."""
-    held = plan.model_dump(mode="json", by_alias=True)
-    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
 
 
 def _metadata(model: bytes) -> Mapping[str, Any]:

@@ -4,12 +4,14 @@ locate → cohort → extract → features → fit each candidate → evaluate �
 left in the run's folder and may be repeated. Nothing is published before the gate, and the champion changes last.
 """
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from screening.errors import FatalError
 from screening.model.bundle import ModelBundle
 from screening.readers.mimic import MimicReader
 from screening.readers.mimic_tables import MimicTables
@@ -75,8 +77,12 @@ def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, lis
 
 
 def cohort(job: Job, tables: MimicTables) -> list[dict[str, Any]]:
-    """Read the stays and their labels; return the attrition so far."""
+    """Read the stays and their labels; return the attrition so far.
+
+    From here on the run is one of this plan and this schema: a later stage refuses to go on with another one.
+    """
     stays = read_stays(tables, job.schema, job.plan)
+    staged.save_json(job.folder, "begun_with", _fingerprints(job))
     staged.save_stays(job.folder, stays)
     staged.save_json(job.folder, "tables_cohort", tables.fingerprint())
     return stays.attrition
@@ -84,6 +90,7 @@ def cohort(job: Job, tables: MimicTables) -> list[dict[str, Any]]:
 
 def extract(job: Job, tables: MimicTables) -> dict[str, int]:
     """Read the event tables once and keep what counts within the stays' windows; return counts."""
+    _refuse_changed(job)
     stays = staged.load_stays(job.folder)
     reader = MimicReader(tables, job.schema, job.plan.clock())
     values = write_parts(reader, stays, job.folder, parts_of(stays))
@@ -95,6 +102,7 @@ def extract(job: Job, tables: MimicTables) -> dict[str, int]:
 
 def features(job: Job) -> dict[str, int]:
     """Compute the training set, by the feature engine of screening; return counts."""
+    _refuse_changed(job)
     schema, clock = job.schema, job.plan.clock()
     stays = staged.load_stays(job.folder)
     parts = parts_of(stays)
@@ -112,6 +120,7 @@ def features(job: Job) -> dict[str, int]:
 
 def split(job: Job) -> Split:
     """Cut the training set into who is learned from and who judges; see `folds.split`."""
+    _refuse_changed(job)
     return cut(staged.load_set(job.folder), job.plan)
 
 
@@ -180,9 +189,10 @@ def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: 
     from screening.training.publish import keep_refused, next_version
     from screening.training.report.page import write_report
 
+    _refuse_changed(job)
     verdict = judged(job, models_dir, allow_tiny=allow_tiny, shuffles=SHUFFLES)
-    staged.save_json(job.folder, "verdict", verdict.to_json())
     model = staged.load_bytes(job.folder, "model.pkl")
+    staged.save_json(job.folder, "verdict", {"sha256": hashlib.sha256(model).hexdigest(), **verdict.to_json()})
     version = next_version(models_dir, job.name, model) if verdict.passed else None
     made, facts = product(job, verdict, version, today)
     write_report(reports, job.schema, job.plan, made.evaluation, facts)
@@ -201,7 +211,8 @@ def publish(job: Job, models_dir: Path, *, created: datetime, approved_by: str |
     Raises
     ------
     FatalError
-        The gate refused the model, or another champion stands there than the one it was held against.
+        The gate refused the model, or judged another one; or another champion stands there than the one it was held
+        against.
     ModelError
         The registry cannot be written; the champion is then the one it was.
     """
@@ -210,9 +221,26 @@ def publish(job: Job, models_dir: Path, *, created: datetime, approved_by: str |
     from screening.training.publish import Origin, next_version
     from screening.training.publish import publish as publish_version
 
-    verdict = Verdict.from_json(staged.load_json(job.folder, "verdict"))
-    version = next_version(models_dir, job.name, staged.load_bytes(job.folder, "model.pkl"))
+    _refuse_changed(job)
+    told, model = staged.load_json(job.folder, "verdict"), staged.load_bytes(job.folder, "model.pkl")
+    if told["sha256"] != hashlib.sha256(model).hexdigest():
+        raise FatalError(f"{job.name}: the gate judged another model than the one that this run holds: run it again")
+    verdict, version = Verdict.from_json(told), next_version(models_dir, job.name, model)
     made, _ = product(job, verdict, version, created)
     words = staged.load_described(job.folder).words
     origin = Origin(job.plan, sources(job), words, approved_by, created)
     return publish_version(models_dir, job.name, made, verdict, origin)
+
+
+def _fingerprints(job: Job) -> dict[str, str]:
+    return {"schema": job.schema.fingerprint(), "plan": job.plan.fingerprint()}
+
+
+def _refuse_changed(job: Job) -> None:
+    """Refuse to go on with a plan or schema that was edited meanwhile: a later stage reads the files anew.
+
+    Features would be of the one schema and the model said to be of the other; patients that were learned from would judge.
+    """
+    begun = staged.load_json(job.folder, "begun_with")
+    if changed := [what for what, now in _fingerprints(job).items() if now != begun[what]]:
+        raise FatalError(f"the {' and the '.join(changed)} changed since the run began: train again from the beginning")

@@ -30,7 +30,7 @@ from screening.training.learning.artifact import model_content
 from screening.training.learning.fit import fit
 from screening.training.learning.folds import folds
 from screening.training.plan import TrainingPlan, load_plan, parse_plan
-from screening.training.publish import Origin, Product, keep_refused, next_version, plan_fingerprint, publish
+from screening.training.publish import Origin, Product, keep_refused, next_version, publish
 
 Make = Callable[..., TrainingSet]
 MakeProduct = Callable[..., Product]
@@ -127,7 +127,7 @@ def test_the_manifest_tells_where_the_model_comes_from_and_why_it_passed(
         "fingerprint": metadata["data_fingerprint"],
     }
     assert manifest["label"] == {"name": "coded sepsis", "version": "1"}
-    assert manifest["plan_sha256"] == plan_fingerprint(plan)
+    assert manifest["plan_sha256"] == plan.fingerprint()
     assert manifest["schema_sha256"] == schema.fingerprint()
     assert (manifest["seed"], manifest["candidate"]) == (plan.seed, "logistic_regression")
     assert (manifest["tiny"], manifest["synthetic"]) == (True, False)
@@ -233,9 +233,9 @@ def test_a_refused_model_is_kept_where_it_can_be_looked_at(
 
 def test_a_plan_has_the_fingerprint_of_its_values(plan: TrainingPlan) -> None:
     text = (ROOT / "include" / "training" / "sepsis.yaml").read_text()
-    assert plan_fingerprint(parse_plan(f"# another comment\n{text}")) == plan_fingerprint(plan)
-    assert plan_fingerprint(parse_plan(text, seed=1)) != plan_fingerprint(plan)
-    assert plan_fingerprint(parse_plan(text, candidates=["xgboost"])) != plan_fingerprint(plan)
+    assert parse_plan(f"# another comment\n{text}").fingerprint() == plan.fingerprint()
+    assert parse_plan(text, seed=1).fingerprint() != plan.fingerprint()
+    assert parse_plan(text, candidates=["xgboost"]).fingerprint() != plan.fingerprint()
 
 
 def stands(models: Path, *, new: str) -> bool:
