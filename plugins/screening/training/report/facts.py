@@ -33,7 +33,7 @@ class Facts:
         Of the model file, as `screening.training.learning.artifact.model_content` makes it.
     gate
         `rules`: one mapping a rule with `rule`, `verdict` (`passed`, `refused`, `waived`, `not asked`) and `words`;
-        `promoted`: whether the model becomes champion; `reasons`: sentences that say why it does or does not.
+        `promoted`: whether the model may become champion; `reasons`: sentences that say why, or why not.
     """
 
     model: str

@@ -12,6 +12,7 @@ from screening.training.plan import TrainingPlan
 from screening.training.report.document import Block, Caution, Drawing, Items, Section, Table, html, markdown
 from screening.training.report.facts import Facts, as_json
 from screening.training.report.wording import candidate, interval, number, people, warnings
+from screening.training.staged import save_bytes
 
 HTML, MARKDOWN, EVALUATION = "report.html", "report.md", "evaluation.json"
 _PARTS = {
@@ -42,6 +43,8 @@ def write_report(
     ------
     FatalError
         The evaluation holds a number that is not finite.
+    DataFileError
+        The folder cannot be written.
     """
     from screening.training.report.pictures.album import pictures
 
@@ -52,10 +55,8 @@ def write_report(
     drawn = [Drawing(one.svg, one.how_to_read) for one in pictures(evaluation)]
     sections.insert(-1, Section("Pictures", drawn))
     held[HTML] = html(title, sections)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in held.items():
-        with (folder / name).open("wb") as file:
-            file.write(text.encode())
+        save_bytes(folder, name, text.encode())
 
 
 def _sections(schema: Schema, plan: TrainingPlan, evaluation: Mapping[str, Any], facts: Facts) -> Iterator[Section]:
@@ -76,7 +77,12 @@ def _what(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
 
 def _gate(gate: Mapping[str, Any]) -> list[Block]:
     rows = [(rule["rule"], rule["verdict"], rule["words"]) for rule in gate["rules"]]
-    whole = "Promoted: it becomes the champion." if gate["promoted"] else "Not promoted: screening goes on as before."
+    # the report is written by the gate: a person may still say no
+    whole = (
+        "Passed: once published, it is the champion."
+        if gate["promoted"]
+        else "Not promoted: screening goes on as before."
+    )
     blocks: list[Block] = [whole]
     if gate["reasons"]:
         blocks.append(Items(list(gate["reasons"])))

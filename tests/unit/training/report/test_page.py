@@ -174,6 +174,6 @@ def test_a_model_that_is_not_published_has_no_version(tmp_path: Path) -> None:
     assert _written(tmp_path, version=None)[MARKDOWN].startswith("# Training of sepsis, not published\n")
 
 
-def test_a_promoted_model_is_called_so(tmp_path: Path) -> None:
+def test_a_model_that_passed_is_not_called_champion_before_it_is_published(tmp_path: Path) -> None:
     gate = {**run_facts.GATE, "promoted": True, "reasons": []}
-    assert "Promoted: it becomes the champion." in _written(tmp_path, gate=gate)[MARKDOWN]
+    assert "Passed: once published, it is the champion." in _written(tmp_path, gate=gate)[MARKDOWN]
