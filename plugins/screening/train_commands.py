@@ -1,6 +1,5 @@
 """What `python -m screening train` does: the training DAG's stages in one go, on one machine and without Airflow."""
 
-import logging
 import shutil
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from screening.commands import say
-from screening.errors import FatalError
+from screening.errors import DataFileError, FatalError
 from screening.schema import load_schema
 from screening.training import run
 from screening.training.plan import load_plan
@@ -32,9 +31,11 @@ def train(chosen: Namespace) -> int:
     schema = load_schema(chosen.schema or chosen.schemas / plan.schema_file)
     now = datetime.now(UTC)
     reports = chosen.reports / f"{now:%Y-%m-%dT%H-%M-%S}"
-    reports.mkdir(parents=True, mode=0o700)
-    logging.getLogger("screening").setLevel(logging.INFO)
-    staging = Path(tempfile.mkdtemp(prefix="staging-", dir=reports))
+    try:
+        reports.mkdir(parents=True, mode=0o700)
+        staging = Path(tempfile.mkdtemp(prefix="staging-", dir=reports))
+    except OSError as error:
+        raise DataFileError(f"{reports}: cannot be made: {error.strerror}: give another folder as --reports") from None
     try:
         return _train(chosen, run.Job(schema, plan, staging), reports, now)
     finally:

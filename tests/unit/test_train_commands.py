@@ -82,3 +82,21 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_left(
     assert said in err
     assert not (tmp_path / "models").exists()
     assert not list(tmp_path.glob("reports/*/staging-*"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    status, _, err = run()
+    assert status == 2
+    assert "cannot be made: Not a directory: give another folder" in err
+
+
+def test_what_is_chosen_for_one_run_goes_before_the_plan(run: Any, tmp_path: Path) -> None:
+    status, out, _ = run(
+        "--candidates xgboost --seed 5 --allow-tiny",
+        candidates={"logistic_regression": {}, "xgboost": {"n_estimators": 10, "max_depth": 2}},
+    )
+    assert status == 0
+    assert "fit xgboost" in out
+    assert "fit logistic_regression" not in out
+    assert champion(tmp_path / "models", "sepsis").metadata["seed"] == 5

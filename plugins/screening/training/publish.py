@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from screening.errors import DataFileError, FatalError, ModelError
+from screening.errors import FatalError, ModelError
 from screening.model.bundle import ModelBundle
 from screening.model.layout import (
     CARD,
@@ -32,6 +32,7 @@ from screening.model.layout import (
 from screening.model.registry import publish as publish_version
 from screening.training.gate.verdict import Verdict
 from screening.training.plan import TrainingPlan
+from screening.training.staged import save_bytes
 
 VERDICT = "verdict.json"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -164,14 +165,8 @@ def keep_refused(folder: Path, product: Product, verdict: Verdict) -> Path:
         CARD: product.card.encode(),
         VERDICT: as_json(verdict.to_json(), VERDICT),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, held in content.items():
-            (folder / file).write_bytes(held)
-    except OSError as error:
-        raise DataFileError(
-            f"{folder}: the refused model cannot be kept: {error.strerror or type(error).__name__}: make room, train again"
-        ) from error
+    for file, held in content.items():
+        save_bytes(folder, file, held)
     return folder / MODEL
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from screening.errors import DataFileError
-from screening.staging import Folder, save
+from screening.staging import Folder
 from screening.training.data import TrainingSet
 from screening.training.stays import Stays
 
@@ -43,10 +43,21 @@ def load_json(folder: Folder, name: str) -> Any:
 
 
 def save_bytes(folder: Folder, name: str, content: bytes) -> None:
-    """Write a file as it is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("wb") as file:
-        file.write(content)
+    """Write a file as it is.
+
+    Raises
+    ------
+    DataFileError
+        It cannot be written: the disk is full, or the folder may not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise DataFileError(
+            f"{folder / name}: cannot be written: {error.strerror or type(error).__name__}: make room, then run it again"
+        ) from error
 
 
 def load_bytes(folder: Folder, name: str) -> bytes:
@@ -58,7 +69,7 @@ def load_bytes(folder: Folder, name: str) -> bytes:
 
 def save_stays(folder: Folder, stays: Stays) -> None:
     """Write the cohort and its attrition."""
-    save(folder, "stays", stays.frame)
+    _save_table(folder, "stays", stays.frame)
     save_json(folder, "attrition", stays.attrition)
 
 
@@ -83,8 +94,8 @@ def load_described(folder: Folder) -> Described:
 def save_set(folder: Folder, data: TrainingSet) -> None:
     """Write the training set."""
     # Two files: a feature may well be called age.
-    save(folder, "training_rows", pd.DataFrame({name: getattr(data, name) for name in _ROW}))
-    save(folder, "training_values", pd.DataFrame(data.values, columns=list(data.feature_names)))
+    _save_table(folder, "training_rows", pd.DataFrame({name: getattr(data, name) for name in _ROW}))
+    _save_table(folder, "training_values", pd.DataFrame(data.values, columns=list(data.feature_names)))
 
 
 def load_set(folder: Folder) -> TrainingSet:
@@ -115,6 +126,12 @@ def load_object(folder: Folder, name: str) -> Any:
     import joblib
 
     return joblib.load(io.BytesIO(load_bytes(folder, f"{name}.pkl")))
+
+
+def _save_table(folder: Folder, name: str, frame: pd.DataFrame) -> None:
+    held = io.BytesIO()
+    frame.to_parquet(held, index=False)
+    save_bytes(folder, f"{name}.parquet", held.getvalue())
 
 
 def _table(folder: Folder, name: str) -> pd.DataFrame:

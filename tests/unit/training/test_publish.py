@@ -325,9 +325,10 @@ def test_a_disk_that_is_full_leaves_the_champion_and_nothing_half_done(
 def test_a_refused_model_that_cannot_be_kept_says_so(
     tmp_path: Path, product: MakeProduct, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "write_bytes", none_left)
-    with pytest.raises(DataFileError, match="the refused model cannot be kept: No space left on device: make room"):
-        keep_refused(tmp_path, product(), REFUSED)
+    given = product()
+    monkeypatch.setattr(Path, "open", none_left)
+    with pytest.raises(DataFileError, match="cannot be written: No space left on device: make room"):
+        keep_refused(tmp_path, given, REFUSED)
 
 
 @pytest.fixture

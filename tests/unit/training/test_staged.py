@@ -1,6 +1,8 @@
 """What one stage of training leaves, the next one finds as it was, or is told what is missing; and the stages in a row."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +112,34 @@ def test_an_object_comes_back(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path, load: Callable[[Path], Any], name: str) -> None:
     with pytest.raises(DataFileError, match=rf"{name}( of this run)? is missing"):
         load(tmp_path)
+
+
+class FullDisk:
+    """A folder on a disk that has no room left."""
+
+    def __truediv__(self, name: str) -> "FullDisk":
+        return self
+
+    def __str__(self) -> str:
+        return "run"
+
+    def mkdir(self, **_: Any) -> None:
+        """Make nothing."""
+
+    def open(self, _: str) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_said_in_a_sentence(training_set: Make) -> None:
+    stays = all_stays(Held([stay(1)]), SCHEMA, PLAN)
+    for save in (
+        lambda full: staged.save_json(full, "one", {}),
+        lambda full: staged.save_object(full, "one", {}),
+        lambda full: staged.save_stays(full, stays),
+        lambda full: staged.save_set(full, training_set(patients=20)),
+    ):
+        with pytest.raises(DataFileError, match="run: cannot be written: No space left on device: make room"):
+            save(FullDisk())
 
 
 # Stages
