@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from screening.training.data import TrainingSet
-from screening.training.gate import paired as module
+from screening.training.evaluation import intervals
 from screening.training.gate.paired import FIGURES, Paired, Scored, paired
 
 Make = Callable[..., TrainingSet]
@@ -39,7 +39,7 @@ def test_the_figures_are_scikit_learns_with_ties_and_weights() -> None:
     found = paired(labels, subjects, new, champion, resamples=50, seed=1)
     mine, theirs = by_sklearn(labels, new), by_sklearn(labels, champion)
     wanted: dict[str, list[float]] = {name: [] for name in FIGURES}
-    for weights in np.vstack(list(module._resampled(subjects, 50, 1))):
+    for weights in np.vstack(list(intervals.resamples(subjects, 50, 1))):
         one, other = by_sklearn(labels, new, weights), by_sklearn(labels, champion, weights)
         for name in FIGURES:
             wanted[name].append(one[name] - other[name])
@@ -64,7 +64,7 @@ def test_any_scores_give_scikit_learns_figures(rows: list[tuple[int, int, int]])
 
 def test_a_patients_stays_are_drawn_together_and_every_resample_has_as_many_patients() -> None:
     subjects = np.array([7, 3, 7, 9, 3, 7], dtype="int64")
-    drawn = np.vstack(list(module._resampled(subjects, 400, 5)))
+    drawn = np.vstack(list(intervals.resamples(subjects, 400, 5)))
     assert drawn.shape == (400, 6)
     for rows in ([0, 2, 5], [1, 4]):
         assert (drawn[:, rows] == drawn[:, rows[:1]]).all()
@@ -81,7 +81,7 @@ def test_the_seed_alone_decides_and_not_how_many_are_held_at_a_time(monkeypatch:
     whole = found(1)
     assert np.array_equal(whole, found(1))
     assert not np.array_equal(whole, found(2))
-    monkeypatch.setattr(module, "_AT_ONCE", 7 * len(labels))
+    monkeypatch.setattr(intervals, "_BLOCK", 7 * len(labels))
     assert len(found(1)) == 40
     assert np.array_equal(found(1), whole)
 
@@ -108,7 +108,7 @@ def test_pairing_takes_out_what_is_hard_about_a_patient() -> None:
     nearly = Scored(np.clip(new.probabilities + np.random.default_rng(1).normal(0, 0.02, len(labels)), 0, 1), 0.5)
     found = paired(labels, subjects, new, nearly, resamples=300, seed=1)["auroc"]
     alone = [
-        by_sklearn(labels, new, weights)["auroc"] for weights in np.vstack(list(module._resampled(subjects, 300, 1)))
+        by_sklearn(labels, new, weights)["auroc"] for weights in np.vstack(list(intervals.resamples(subjects, 300, 1)))
     ]
     assert np.std(found.resampled) < 0.5 * np.std(alone)
 
