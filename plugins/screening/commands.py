@@ -15,7 +15,8 @@ from screening.errors import FatalError
 from screening.features import FeatureMatrix
 from screening.features import featurize as compute
 from screening.model.bundle import ModelBundle
-from screening.model.registry import champion, load_file
+from screening.model.files import load_file
+from screening.model.registry import champion
 from screening.observations import Reading
 from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import read

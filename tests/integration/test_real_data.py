@@ -7,7 +7,8 @@ import pytest
 
 from screening.data_files import contents
 from screening.features import featurize
-from screening.model.registry import champion, load_file
+from screening.model.files import load_file
+from screening.model.registry import champion
 from screening.outcome import Outcome
 from screening.readers.fhir import read
 from screening.schema import load_schema

@@ -289,6 +289,7 @@ BAD: dict[str, tuple[Any, dict[str, str]]] = {
         lambda: content(calibration={"method": "platt", "coef": -1, "intercept": 0}), {"calibration": "coef above 0"},
     ),
     "perhaps": (lambda: content(synthetic="perhaps"), {"synthetic": "must be true or false"}),
+    "a few": (lambda: content(tiny="a few"), {"synthetic": "metadata.tiny must be true or false"}),
     "another feature": (
         lambda: content(fitted(9), feature_names=[*NAMES, "bmi"]), {"schema: names": "that the schema lacks: bmi"},
     ),
@@ -368,6 +369,13 @@ def test_what_is_worth_knowing_is_a_note(case: str, name: str, words: str) -> No
     (check,) = [one for one in check_content(GOOD[case](), sepsis()) if one.name == name]
     assert check.verdict is Verdict.NOTE
     assert words in check.words
+
+
+def test_what_a_model_is_of_is_told_whatever_its_manifest_says() -> None:
+    given = content(synthetic=True, tiny=True)
+    for manifest in ({}, {"synthetic": False, "tiny": False}):
+        (check,) = [one for one in check_content(given, sepsis(), manifest) if one.name == "synthetic"]
+        assert (check.verdict, check.words) == (Verdict.OK, "trained on invented patients, too few to judge it by")
 
 
 def test_what_rests_on_a_refused_check_is_not_asked() -> None:

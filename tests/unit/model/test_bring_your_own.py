@@ -15,7 +15,7 @@ from tests.unit.model.conftest import dumped
 
 from screening.errors import ModelError
 from screening.features import FeatureMatrix
-from screening.model.registry import load_file
+from screening.model.files import load_file
 from screening.outcome import Outcome, PatientResult
 from screening.schema import Schema
 from screening.scoring import score

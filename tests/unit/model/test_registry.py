@@ -12,7 +12,8 @@ from tests.unit.model.conftest import NAMES, dumped, rows
 from screening.errors import ModelError
 from screening.model import layout, registry
 from screening.model.bundle import ModelBundle
-from screening.model.registry import champion, load_file, load_version, promote, publish
+from screening.model.files import load_file
+from screening.model.registry import champion, load_version, promote, publish
 
 WHEN = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 Publish = Callable[..., ModelBundle]

@@ -11,7 +11,8 @@ import pytest
 from tests.unit.model.conftest import dumped
 
 from screening.errors import ModelError
-from screening.model import artifact, registry
+from screening.model import artifact
+from screening.model.files import vouched
 from screening.model.listing import Figure, Listed, figure, listing
 from screening.model.registry import names, publish, versions
 
@@ -149,8 +150,8 @@ def test_a_figure_is_written_with_its_interval() -> None:
 
 def test_a_published_file_is_vouched_for_and_a_copy_is_not(models: Path, tmp_path: Path) -> None:
     path = models / "sepsis" / "2.0" / "model.pkl"
-    assert registry.vouched(path, models, allow_unverified=False) == ("sepsis", "2.0")
+    assert vouched(path, models, allow_unverified=False) == ("sepsis", "2.0")
     copy = Path(shutil.copy(path, tmp_path / "mine.pkl"))
-    assert registry.vouched(copy, models, allow_unverified=True) is None
+    assert vouched(copy, models, allow_unverified=True) is None
     with pytest.raises(ModelError, match="set allow_unverified"):
-        registry.vouched(copy, models, allow_unverified=False)
+        vouched(copy, models, allow_unverified=False)
