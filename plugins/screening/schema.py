@@ -24,7 +24,7 @@ from pydantic import (
 
 from screening.errors import SchemaError
 from screening.feature_rules import code_problems, mimic_problems, source_problems
-from screening.strict_yaml import duration, read_mapping, sentence
+from screening.strict_yaml import duration, read_mapping, read_text, sentence
 from screening.units import KNOWN, by_text
 
 DESCRIBING = (
@@ -284,10 +284,4 @@ def _without(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
 def load_schema(path: Path | str) -> Schema:
     """Read a schema file; see `parse_schema`."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SchemaError(path.name, [f"no such file: {path}"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(path.name, [f"cannot be read as UTF-8 text: {type(error).__name__}"]) from None
-    return parse_schema(text, path.name)
+    return parse_schema(read_text(path), path.name)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -33,6 +34,22 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_text(path: Path) -> str:
+    """Read a YAML file's text.
+
+    Raises
+    ------
+    SchemaError
+        There is no such file, or it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SchemaError(path.name, [f"no such file: {path}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(path.name, [f"cannot be read as UTF-8 text: {type(error).__name__}"]) from None
 
 
 def read_mapping(text: str, source: str, needs: str) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from screening.errors import SchemaError
 from screening.schema import Text
-from screening.strict_yaml import duration, read_mapping, sentence
+from screening.strict_yaml import duration, read_mapping, read_text, sentence
 
 Candidate = Literal["logistic_regression", "random_forest", "xgboost"]
 CANDIDATES: tuple[Candidate, ...] = ("logistic_regression", "random_forest", "xgboost")
@@ -167,10 +167,4 @@ def parse_plan(text: str, source: str = "training plan", **changes: Any) -> Trai
 def load_plan(path: Path | str, **changes: Any) -> TrainingPlan:
     """Read a training plan's file; see `parse_plan`."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SchemaError(path.name, [f"no such file: {path}"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(path.name, [f"cannot be read as UTF-8 text: {type(error).__name__}"]) from None
-    return parse_plan(text, path.name, **changes)
+    return parse_plan(read_text(path), path.name, **changes)
