@@ -1,4 +1,4 @@
-"""Logistic regression by maximum likelihood for many resamples at once: three columns or five, no penalty.
+"""Logistic regression by maximum likelihood for many resamples at once: two columns to five, no penalty.
 
 Fitting a thousand resamples one by one takes minutes. Here Newton's steps are taken for all together; from the fit of the
 rows as they are, a resample is three steps away.
@@ -6,6 +6,7 @@ rows as they are, a resample is three steps away.
 
 import numpy as np
 
+from screening.model.calibration import NEAREST
 from screening.training.data import Bools, Floats, Ints
 
 _STEPS = 40
@@ -73,6 +74,12 @@ def _step(odds: Floats, columns: Floats, products: Floats, labels: Ints, weights
     solid &= np.linalg.eigvalsh(even)[:, 0] > 1e-10
     even[~solid], slope[~solid] = np.eye(size), 0.0
     return np.linalg.solve(even, (slope / scale)[:, :, np.newaxis])[:, :, 0] / scale, solid
+
+
+def log_odds(scores: Floats) -> Floats:
+    """Return the log-odds of probabilities, no nearer to 0 and 1 than the calibration that is stored takes them."""
+    near = np.clip(scores, NEAREST, 1 - NEAREST)
+    return np.log(near / (1 - near))
 
 
 def probability(odds: Floats) -> Floats:

@@ -137,19 +137,15 @@ def fit(job: Job, candidate: Candidate) -> dict[str, float]:
 def evaluate(job: Job) -> dict[str, Any]:
     """Choose the best candidate, judge it, and make its model file; return the main figures."""
     from screening.training.evaluation.evaluate import evaluate as judged
-    from screening.training.gate.evidence import too_few
-    from screening.training.learning.artifact import model_bytes
+    from screening.training.learning.artifact import model_bytes, model_content
     from screening.training.learning.fit import best
 
     parts, described = split(job), staged.load_described(job.folder)
     fitted = [staged.load_object(job.folder, f"fitted-{name}") for name in job.plan.candidates]
     attrition = staged.load_json(job.folder, "attrition_whole")
-    found = judged(
-        parts, fitted, job.schema, job.plan, attrition, synthetic=described.synthetic, tiny=False
-    )  # whether they are too few shows only now
-    found["tiny"] = too_few(found, job.plan.gate)
+    found = judged(parts, fitted, job.schema, job.plan, attrition, synthetic=described.synthetic)
     test = found["parts"]["test"]
-    model = model_bytes(
+    content = model_content(
         best(fitted),
         parts.learning,
         job.schema,
@@ -159,7 +155,7 @@ def evaluate(job: Job) -> dict[str, Any]:
         tiny=found["tiny"],
     )
     staged.save_json(job.folder, "evaluation", found)
-    staged.save_bytes(job.folder, "model.pkl", model)
+    staged.save_bytes(job.folder, "model.pkl", model_bytes(content))
     return {"best": found["best"], "threshold": found["threshold"], "tiny": found["tiny"]} | {
         name: test[name] for name in ("auroc", "auprc", "f1", "brier")
     }

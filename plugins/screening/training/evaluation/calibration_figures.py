@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from screening.model.calibration import NEAREST
 from screening.training.data import Floats, Ints
-from screening.training.evaluation.logistic import fit_logistic, probability
+from screening.training.logistic import fit_logistic, log_odds, probability
 
 BINS = 10
 _SPOTS = np.linspace(0.01, 0.99, 60)  # percentiles of the probabilities where the curve is drawn
@@ -105,12 +104,6 @@ class Calibration:
             }
             for each in np.flatnonzero(stays)
         ]
-
-
-def log_odds(scores: Floats) -> Floats:
-    """Return the log-odds of probabilities, no nearer to 0 and 1 than the calibration that is stored takes them."""
-    near = np.clip(scores, NEAREST, 1 - NEAREST)
-    return np.log(near / (1 - near))
 
 
 def spline(x: Floats, knots: Floats) -> Floats:

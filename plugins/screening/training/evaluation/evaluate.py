@@ -36,9 +36,11 @@ from screening.training.evaluation.operating_points import (
 from screening.training.evaluation.subgroups import subgroups
 from screening.training.learning.fit import Fitted, best, probabilities
 from screening.training.learning.folds import Split
-from screening.training.plan import TrainingPlan
+from screening.training.plan import GateLimits, TrainingPlan
 
 DECIMALS = 6
+LEARNING = 5
+"""How many times as many positive stays it takes to learn as to judge."""
 _OF_CANDIDATES = ("f1", "auroc", "auprc", "brier")
 
 
@@ -50,7 +52,6 @@ def evaluate(
     attrition: Sequence[Mapping[str, Any]],
     *,
     synthetic: bool,
-    tiny: bool,
 ) -> dict[str, Any]:
     """Evaluate the candidates and, more closely, the best of them.
 
@@ -62,8 +63,8 @@ def evaluate(
         The candidates, each fitted on `split.learning` with `split.folds`; one or more.
     attrition
         As `Stays.attrition`: what was left after each step of exclusion.
-    synthetic, tiny
-        Whether the patients are invented, and whether they are too few to judge by.
+    synthetic
+        Whether the patients are invented.
 
     Returns
     -------
@@ -83,7 +84,14 @@ def evaluate(
     # sums of several threads differ in the last bit, and the same data must give the same figures on any machine
     with threadpool_limits(limits=1):
         found = _evaluate(split, fitted, schema, plan, attrition)
-    return {name: _plain(value) for name, value in found.items()} | {"synthetic": synthetic, "tiny": tiny}
+    told = {name: _plain(value) for name, value in found.items()}
+    return told | {"synthetic": synthetic, "tiny": too_few(told, plan.gate)}
+
+
+def too_few(evaluation: Mapping[str, Any], limits: GateLimits) -> bool:
+    """Tell whether there are fewer positive stays than it takes to judge a model: what makes it `tiny`."""
+    learning, judging = (evaluation["parts"][part]["positives"] for part in ("train", "test"))
+    return bool(judging < limits.min_positives or learning < LEARNING * limits.min_positives)
 
 
 def _evaluate(

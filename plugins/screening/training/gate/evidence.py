@@ -7,36 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from screening.model.metadata import is_number
+from screening.training.evaluation.evaluate import LEARNING, too_few
 from screening.training.gate.verdict import Kind, Rule, not_asked, ruled, told
 from screening.training.plan import GateLimits
 
-LEARNING = 5
-"""How many times as many positive stays it takes to learn as to judge."""
 _TINY = 1e-9  # limits are decimal numbers: 0.8 - 0.7 must not count as more than 0.10
 
 
 def positives(evaluation: Mapping[str, Any], limits: GateLimits) -> Rule:
     """Ask for enough positive stays, among the untouched and to learn from."""
-    learning, judging, needed = _positives(evaluation, limits)
+    parts, needed = evaluation["parts"], limits.min_positives
     return ruled(
         "positives",
         Kind.EVIDENCE,
         not too_few(evaluation, limits),
-        f"{judging} positive stays among the untouched ({needed} needed), {learning} to learn from "
-        f"({LEARNING * needed} needed)",
+        f"{parts['test']['positives']} positive stays among the untouched ({needed} needed), "
+        f"{parts['train']['positives']} to learn from ({LEARNING * needed} needed)",
         otherwise="too few to tell a good model from luck; take more patients",
     )
-
-
-def too_few(evaluation: Mapping[str, Any], limits: GateLimits) -> bool:
-    """Tell whether there are fewer positive stays than it takes to judge a model: what makes it `tiny`."""
-    learning, judging, needed = _positives(evaluation, limits)
-    return judging < needed or learning < LEARNING * needed
-
-
-def _positives(evaluation: Mapping[str, Any], limits: GateLimits) -> tuple[int, int, int]:
-    parts = evaluation["parts"]
-    return parts["train"]["positives"], parts["test"]["positives"], limits.min_positives
 
 
 def better_than_chance(evaluation: Mapping[str, Any]) -> Rule:

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from screening.training.evaluation.evaluate import too_few
 from screening.training.gate import champion as gate_champion
 from screening.training.gate import evidence as gate_evidence
 from screening.training.gate import integrity as gate_integrity
@@ -79,7 +80,7 @@ def judge(
         True waives the rules of evidence while there are too few positive stays, and no other rule.
     """
     limits = plan.gate
-    tiny = gate_evidence.too_few(evaluation, limits)
+    tiny = too_few(evaluation, limits)
     synthetic = bool(evaluation["synthetic"])
     rules: tuple[Rule, ...] = (
         gate_evidence.positives(evaluation, limits),

@@ -40,20 +40,6 @@ from screening.training.plan import TrainingPlan
 _HOUR = timedelta(hours=1)
 
 
-def model_bytes(
-    fitted: Fitted,
-    data: TrainingSet,
-    schema: Schema,
-    plan: TrainingPlan,
-    *,
-    metrics: Mapping[str, float | None],
-    synthetic: bool,
-    tiny: bool,
-) -> bytes:
-    """Return the content of model.pkl; see `model_content`."""
-    return _dumped(model_content(fitted, data, schema, plan, metrics=metrics, synthetic=synthetic, tiny=tiny))
-
-
 def model_content(
     fitted: Fitted,
     data: TrainingSet,
@@ -191,7 +177,7 @@ def _same_everywhere(model: Any) -> Any:
     One way through the pickle, so that it does not tell whether the model comes from this process or from a file of an
     earlier stage; and nothing in what scikit-learn leaves undefined: the bytes between the fields of a tree's nodes.
     """
-    copy = joblib.load(io.BytesIO(_dumped(model)))
+    copy = joblib.load(io.BytesIO(model_bytes(model)))
     single_threaded(copy)
     for tree in getattr(copy["model"], "estimators_", []):
         nodes = tree.tree_.__getstate__()["nodes"]  # the tree's own memory, not a copy
@@ -202,7 +188,8 @@ def _same_everywhere(model: Any) -> Any:
     return copy
 
 
-def _dumped(content: Any) -> bytes:
+def model_bytes(content: Any) -> bytes:
+    """Return the bytes of model.pkl, of what `model_content` returned."""
     file = io.BytesIO()
     joblib.dump(content, file)
     return file.getvalue()

@@ -13,10 +13,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from screening.errors import FatalError
-from screening.model.calibration import NEAREST, calibrate, parse_calibration
+from screening.model.calibration import calibrate, parse_calibration
 from screening.training.data import Floats, Ints, TrainingSet
 from screening.training.learning.candidates import pipeline, refusal
 from screening.training.learning.folds import Fold
+from screening.training.logistic import fit_logistic, log_odds
 from screening.training.plan import CANDIDATES, Candidate
 
 Method = Literal["platt", "isotonic"]
@@ -159,20 +160,14 @@ def calibration_map(raw: Floats, labels: Ints, method: Method) -> dict[str, Any]
 
 
 def _platt(raw: Floats, labels: Ints) -> dict[str, Any]:
-    from sklearn.linear_model import LogisticRegression
-
-    near = np.clip(raw, NEAREST, 1 - NEAREST)
-    odds = np.log(near / (1 - near))[:, np.newaxis]
+    line = np.column_stack([np.ones(len(raw)), log_odds(raw)])
     positives = int(labels.sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(labels) - positives + 2)
     target = np.where(labels == 1, high, low)
     # a target between 0 and 1 is a row of each label, weighted
-    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=200)
+    weights = np.concatenate([target, 1 - target])[np.newaxis]
     with threadpool_limits(limits=1):
-        line.fit(
-            np.vstack([odds, odds]), np.repeat([1, 0], len(raw)), sample_weight=np.concatenate([target, 1 - target])
-        )
-    coef, intercept = float(line.coef_[0, 0]), float(line.intercept_[0])
+        intercept, coef = fit_logistic(np.vstack([line, line]), np.repeat([1, 0], len(raw)), weights)[0].tolist()
     return {"method": "platt", "coef": coef, "intercept": intercept} if coef > 0 else dict(IDENTITY)
 
 

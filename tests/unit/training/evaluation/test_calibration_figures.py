@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from screening.training.evaluation.calibration_figures import Calibration, log_odds, spline
-from screening.training.evaluation.logistic import fit_logistic, probability
+from screening.training.logistic import fit_logistic, probability
 
 
 def _calibrated(n: int, seed: int = 0) -> tuple[Any, Any]:

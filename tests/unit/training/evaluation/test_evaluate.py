@@ -57,7 +57,7 @@ def evaluation(cut: Split, fitted: list[Fitted], schema: Schema, plan: TrainingP
 
 def _evaluated(cut: Split, fitted: list[Fitted], schema: Schema, plan: TrainingPlan) -> dict[str, Any]:
     steps = [{"step": "ICU stays", "stays": 900, "patients": 700, "positives": 200}]
-    return evaluate(cut, fitted, schema, plan, steps, synthetic=True, tiny=False)
+    return evaluate(cut, fitted, schema, plan, steps, synthetic=True)
 
 
 def _best(fitted: list[Fitted], evaluation: dict[str, Any]) -> Fitted:

@@ -52,7 +52,7 @@ def _fitted(name: Candidate, data: TrainingSet) -> Fitted:
 
 def _bytes(fitted: Fitted, data: TrainingSet, schema: Schema, plan: TrainingPlan, **more: Any) -> bytes:
     told: dict[str, Any] = {"metrics": {"auroc": 0.75}, "synthetic": True, "tiny": False, **more}
-    return model_bytes(fitted, data, schema, plan, **told)
+    return model_bytes(model_content(fitted, data, schema, plan, **told))
 
 
 def _load(content: bytes, tmp_path: Path) -> Any:
