@@ -117,9 +117,10 @@ def _said(schema: Schema, plan: TrainingPlan, evaluation: Mapping[str, Any], fac
 def output(schema: Schema, label: str) -> str:
     """Return what the model gives."""
     levels = schema.risk_levels
+    lacking = "" if schema.missing == "impute" else "a required value is missing or "
     return (
         f"the probability, 0 to 1, that a stay is one with {label}, and a level: moderate from {levels.moderate:g}, high "
-        f"from {levels.high:g}, else low; none of both where a required value is missing or too few are there"
+        f"from {levels.high:g}, else low; none of both where {lacking}too few values are there"
     )
 
 

@@ -179,6 +179,18 @@ def test_sex_and_birth_date_are_told_as_inputs_and_the_others_as_not_used() -> N
     assert "sex: not used; date of birth: used, as age" in _answers(card)["(4)(ii)"]
 
 
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("insufficient", "none of both where a required value is missing or too few values are there"),
+        ("impute", "none of both where too few values are there"),
+    ],
+)
+def test_the_output_is_told_as_the_schema_deals_with_what_is_missing(missing: str, told: str) -> None:
+    card, _ = model_card(schema().model_copy(update={"missing": missing}), plan(), evaluation("whole"), facts())
+    assert _answers(card)["(1)(iii)"].endswith(f"else low; {told}")
+
+
 def test_figures_are_those_of_the_evaluation_with_their_intervals() -> None:
     card, text = _card()
     found, test = card["performance"], evaluation("whole")["parts"]["test"]
