@@ -16,6 +16,7 @@ from screening.features import FeatureMatrix
 from screening.features import featurize as compute
 from screening.model.bundle import ModelBundle
 from screening.model.files import load_file
+from screening.model.layout import read_pointer
 from screening.model.registry import champion
 from screening.observations import Reading
 from screening.outcome import Outcome, PatientResult
@@ -101,7 +102,8 @@ def model_demo(chosen: Namespace) -> int:
     from screening.demo_model import build
 
     bundle = build(load_schema(chosen.schema), chosen.models)
-    say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}")
+    standing = read_pointer(chosen.models, bundle.name)[0]
+    say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}; champion is {standing}")
     return 0
 
 

@@ -52,6 +52,8 @@ shows that the machinery works; its figures say nothing about any real patient, 
 def build(schema: Schema, models: Path) -> ModelBundle:
     """Train, evaluate out of fold and publish the demo model; the same bytes at every call.
 
+    It is champion only where there is none: a model of invented patients must not take a trained one's place by the way.
+
     Raises
     ------
     ModelError
@@ -60,8 +62,10 @@ def build(schema: Schema, models: Path) -> ModelBundle:
     import joblib
     from xgboost import XGBClassifier
 
+    from screening.model.layout import POINTER
     from screening.model.registry import publish
 
+    name = schema.model or schema.name
     matrix, labels = training_matrix(schema, Hospital(size=PATIENTS, seed=SEED, now=PRESENT))
     values = matrix.rows[list(schema.feature_names)].to_numpy("float64")
     metrics = _out_of_fold(values, labels)
@@ -84,9 +88,9 @@ def build(schema: Schema, models: Path) -> ModelBundle:
     content = io.BytesIO()
     joblib.dump({"model": model, "metadata": metadata}, content)
     return publish(
-        models, schema.model or schema.name, VERSION, model=content.getvalue(), synthetic=True, created=PRESENT,
+        models, name, VERSION, model=content.getvalue(), synthetic=True, created=PRESENT,
         training_data=f"synthetic hospital, seed {SEED}, {PATIENTS} patients", metrics=metrics, model_card=card,
-        promoted=True,
+        promoted=not (models / name / POINTER).exists(),
     )  # fmt: skip
 
 
