@@ -15,6 +15,7 @@ from screening.errors import DataFileError, FatalError
 from screening.schema import load_schema
 from screening.training import run
 from screening.training.plan import load_plan
+from screening.training.report.wording import interval
 from screening.training.source import Source, invented, tables
 
 
@@ -54,7 +55,7 @@ def _train(chosen: Namespace, job: run.Job, reports: Path, now: datetime) -> int
         found = _timed(f"fit {name}", partial(run.fit, job, name))
         say(f"  F1 {found['f1']:.3f} out of fold at {found['threshold']:.3f}")
     for name, figure in _timed("evaluate", lambda: run.evaluate(job)).items():
-        say(f"  {name}: {_told(figure)}")
+        say(f"  {name}: {interval(figure, 3) if isinstance(figure, dict) else figure}")
     verdict = _timed("gate", lambda: run.gate(job, chosen.models, reports, allow_tiny=chosen.allow_tiny, today=now))
     say(verdict["words"])
     say(f"report: {reports / 'report.html'}")
@@ -85,11 +86,3 @@ def _timed(name: str, stage: Callable[[], Any]) -> Any:
 
 def _progress(table: str, rows: int, share: float) -> None:
     say(f"  {table}: {rows:,} rows read, {share:.0%}")
-
-
-def _told(figure: Any) -> str:
-    if isinstance(figure, dict):
-        return (
-            "undefined" if figure["value"] is None else f"{figure['value']:.3f} ({figure['low']} to {figure['high']})"
-        )
-    return str(figure)

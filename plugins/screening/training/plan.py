@@ -151,8 +151,8 @@ def parse_plan(text: str, source: str = "training plan", **changes: Any) -> Trai
     data = dict(read_mapping(text, source, needs="schema, label, untouched and candidates"))
     chosen = changes.pop("candidates", None)
     data.update(changes)
-    if chosen is not None:
-        known = data.get("candidates") or {}
+    known = data.get("candidates")
+    if chosen is not None and isinstance(known, dict):  # else what is wrong with it is told below
         if unknown := [name for name in chosen if name not in known]:
             raise SchemaError(
                 source, [f"candidates: {', '.join(unknown)} is not in the plan; it has {', '.join(known)}"]

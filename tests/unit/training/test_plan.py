@@ -86,6 +86,14 @@ def test_a_candidate_that_the_file_lacks_cannot_be_chosen() -> None:
         parse_plan(TEXT, candidates=["lightgbm", "xgboost"])
 
 
+@pytest.mark.parametrize("given", [["xgboost"], None])
+def test_a_choice_among_candidates_that_are_none_tells_what_is_wrong_with_the_plan(given: list[str] | None) -> None:
+    changed = {key: value for key, value in (LEAST | {"candidates": given}).items() if value is not None}
+    with pytest.raises(SchemaError) as caught:
+        parse_plan(yaml.safe_dump(changed), candidates=["xgboost"])
+    assert any(problem.startswith("candidates: ") for problem in caught.value.problems)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
