@@ -12,6 +12,9 @@ PRELOAD = (
     "airflow,airflow.executors.local_executor,pandas,pyarrow.parquet,xgboost,screening.stages,screening.model.registry"
 )
 """Imported once by the forkserver instead of by every task: pandas and xgboost cost seconds of CPU a task otherwise."""
+CHOSEN = ("SCREENING_SCHEMAS", "SCREENING_PLANS", "SCREENING_MODELS", "AIRFLOW_CONN_")
+"""What the caller's environment may say: what is screened and trained with, and further connections. No other setting of
+Airflow or the project passes, so that a stack is the same wherever it is started."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,11 @@ def airflow_environment(home: Path, ports: Ports, fhir_base_url: str, *, schedul
     """
     home.mkdir(parents=True, exist_ok=True)
     base = f"http://127.0.0.1:{ports.airflow}"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SCREENING_"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith(CHOSEN) or not key.startswith(("AIRFLOW", "SCREENING_"))
+    }
     return kept | {
         "PATH": f"{ROOT / '.venv' / 'bin'}:{kept.get('PATH', '')}",
         "PYTHONPATH": str(ROOT / "plugins"),
