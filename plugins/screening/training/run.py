@@ -178,12 +178,13 @@ def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: 
     Returns
     -------
     dict
-        `accepted`; `reasons`, a sentence for each rule that refuses; `words`, the whole for a person.
+        `accepted`; `reasons`, a sentence for each rule that refuses; `words`, the whole in a few lines; `brief`, what
+        whoever approves must know, in Markdown.
     """
     from screening.training.gate.verdict import Ruling
     from screening.training.product import judged, product
     from screening.training.publish import keep_refused, next_version
-    from screening.training.report.page import write_report
+    from screening.training.report.page import brief, write_report
 
     _refuse_changed(job)
     verdict = judged(job, models_dir, allow_tiny=allow_tiny, shuffles=SHUFFLES)
@@ -198,6 +199,7 @@ def gate(job: Job, models_dir: Path, reports: Path, *, allow_tiny: bool, today: 
         "accepted": verdict.passed,
         "reasons": [f"{rule.rule}: {rule.words}" for rule in verdict.of(Ruling.REFUSED)],
         "words": verdict.summary(),
+        "brief": brief(job.schema, made.evaluation, facts),
     }
 
 

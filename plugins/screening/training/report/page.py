@@ -59,6 +59,19 @@ def write_report(
         save_bytes(folder, name, text.encode())
 
 
+def brief(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
+    """Return in Markdown what a person must know who decides whether a model is published: a page's worth of the report."""
+    test = {_PARTS["test"]: evaluation["parts"]["test"]}
+    figures: list[Block] = [
+        "With 95 % intervals by resampling patients:",
+        _across(test, ("auroc", "auprc", "brier", "f1", *_AT[:4])),
+    ]
+    opening = Section("", [_what(schema, evaluation, facts), *map(Caution, warnings(evaluation))])
+    return markdown(
+        f"Training of {facts.named}", [opening, Section("The gate", _gate(facts.gate)), Section("Figures", figures)]
+    )
+
+
 def _sections(schema: Schema, plan: TrainingPlan, evaluation: Mapping[str, Any], facts: Facts) -> Iterator[Section]:
     yield Section("", [_what(schema, evaluation, facts), *map(Caution, warnings(evaluation))])
     yield Section("The gate", _gate(facts.gate))
@@ -77,9 +90,8 @@ def _what(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
 
 def _gate(gate: Mapping[str, Any]) -> list[Block]:
     rows = [(rule["rule"], rule["verdict"], rule["words"]) for rule in gate["rules"]]
-    # the report is written by the gate: a person may still say no
     whole = (
-        "Passed: once published, it is the champion."
+        "Passed: once published it becomes the champion, and screens."
         if gate["promoted"]
         else "Not promoted: screening goes on as before."
     )
