@@ -37,7 +37,7 @@ def load_json(folder: Folder, name: str) -> Any:
     Raises
     ------
     DataFileError
-        Where it is missing: the stage before did not finish, or the run's files were removed at its end.
+        Where it is missing: the run's files were removed at its end, or the stage before did not finish.
     """
     return json.loads(load_bytes(folder, f"{name}.json"))
 
@@ -141,5 +141,8 @@ def _table(folder: Folder, name: str) -> pd.DataFrame:
 def _open(folder: Folder, name: str) -> Any:
     path = folder / name
     if not path.exists():
-        raise DataFileError(f"{name} of this run is missing: the stage before did not finish; run it again from there")
+        raise DataFileError(
+            f"{name} of this run is missing: the run ended and its files were removed, or the stage before did not finish; "
+            "repeat the run from its first stage (locate) on"
+        )
     return path.open("rb")

@@ -110,7 +110,7 @@ def test_an_object_comes_back(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, load: Callable[[Path], Any], name: str) -> None:
-    with pytest.raises(DataFileError, match=rf"{name}( of this run)? is missing"):
+    with pytest.raises(DataFileError, match=rf"{name} of this run is missing: the run ended .* from its first stage"):
         load(tmp_path)
 
 
