@@ -139,18 +139,21 @@ def params() -> dict[str, Param]:
         ),
         "cohort": Param(
             None, type=["null", "string"], title="Cohort",
-            description="A FHIR search such as `Encounter?class=IMP`, or `Group/id`; empty uses the schema's",
+            description="A FHIR search such as Encounter?class=IMP, or Group/id; empty uses the schema's",
         ),
         "prediction_time": Param(
             None, type=["null", "string"], title="Prediction time",
-            description="ISO time with its zone, or `latest` for each patient's newest value; empty: the run's own time",
+            description="ISO time with its zone, or latest for each patient's newest value; empty: the run's own time",
         ),
         "batch_size": Param(
             100, type="integer", minimum=1, maximum=5000, title="Batch size",
             description="Patients a batch; 1 gives one mapped task group a patient",
         ),
         "dry_run": Param(False, type="boolean", title="Dry run", description="Score and summarize, but write nothing"),
-        "fhir_conn_id": Param("fhir_default", type="string", minLength=1, title="FHIR connection"),
+        "fhir_conn_id": Param(
+            "fhir_default", type="string", minLength=1, title="FHIR connection",
+            description="ID of the connection of type fhir to the server that is read and written",
+        ),
         "max_failed_fraction": Param(
             0.05, type="number", minimum=0, maximum=1, title="Tolerated failures",
             description="The run fails where more of the cohort than this fraction failed; 0 tolerates nobody",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from screening.training.source import Source
 
 
-def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str) -> Source:
+def invented_folder(dag_id: str, run_id: str) -> Path:
+    """Return where a run's invented hospital lies: among its reports, since the staging may be no folder of this machine."""
+    return run_files.reports(dag_id, run_id) / "invented_mimic"
+
+
+def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str, log: Any) -> Source:
     """
     Return what a run's params choose; an invented hospital is written into the run's reports folder.
 
@@ -33,8 +39,9 @@ def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str) -> Source
         return Source("folder", str(folder))
     if conn_id:
         return Source("postgres", str(conn_id))
-    place = run_files.reports(dag_id, run_id) / "invented_mimic"
-    return invented(place, int(params["synthetic_patients"]))
+    patients = int(params["synthetic_patients"])
+    log.info("neither folder nor database is given: inventing a hospital of %s patients", f"{patients:,}")
+    return invented(invented_folder(dag_id, run_id), patients)
 
 
 def opened(source: Source, log: Any) -> AbstractContextManager[MimicTables]:

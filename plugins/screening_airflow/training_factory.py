@@ -17,7 +17,7 @@ from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
 from screening.training.plan import TrainingPlan, load_plan
 from screening_airflow.run_files import safe
-from screening_airflow.run_operators import RefuseOperator, RemoveStagingOperator
+from screening_airflow.run_operators import RefuseOperator
 from screening_airflow.settings import settings
 from screening_airflow.training_operators import (
     ApproveModelOperator,
@@ -29,6 +29,7 @@ from screening_airflow.training_operators import (
     LabelStaysOperator,
     LocateTablesOperator,
     PublishModelOperator,
+    RemoveTrainingFilesOperator,
 )
 
 RETRIES = ExceptionRetryPolicy(
@@ -104,11 +105,11 @@ def params(plan: TrainingPlan) -> dict[str, Param]:
     return {
         "mimic_folder": Param(
             None, type=["null", "string"], title="MIMIC-IV folder",
-            description="The folder with `hosp` and `icu` in it, as the workers see it",
+            description="The folder with hosp and icu in it, as the workers see it; empty: see the next two",
         ),
         "postgres_conn_id": Param(
             None, type=["null", "string"], title="MIMIC-IV database",
-            description="A connection of type `postgres` to a database built with mimic-code, instead of a folder",
+            description="ID of a connection of type postgres to a database built with mimic-code, instead of a folder",
         ),
         "synthetic_patients": Param(
             3000, type="integer", minimum=200, maximum=200_000, title="Synthetic patients",
@@ -126,7 +127,10 @@ def params(plan: TrainingPlan) -> dict[str, Param]:
             list(plan.candidates), type="array", items={"type": "string", "enum": list(plan.candidates)}, minItems=1,
             title="Candidates", examples=list(plan.candidates), description="Kinds of model that are fitted and compared",
         ),
-        "seed": Param(plan.seed, type="integer", minimum=0, maximum=2**31 - 1, title="Seed"),
+        "seed": Param(
+            plan.seed, type="integer", minimum=0, maximum=2**31 - 1, title="Seed",
+            description="Of folds, candidates and resamples; the same seed and data give the same model, byte for byte",
+        ),
         "approval": Param(
             False, type="boolean", title="Approval wanted",
             description="A model that passed the gate waits until a person approves or rejects it",
@@ -153,7 +157,7 @@ def training_dag(path: Path, plan: TrainingPlan, schema: Schema) -> DAG:
         default_args={"retries": 1, "retry_delay": timedelta(seconds=30), "retry_policy": RETRIES},
     ) as dag:
         of: dict[str, Any] = {"plan": path.name}
-        locate = LocateTablesOperator(task_id="locate", **of)
+        locate = LocateTablesOperator(task_id="locate", model=model, **of)
         fits = FitCandidateOperator.partial(task_id="fit", map_index_template="{{ task.candidate }}", **of).expand(
             candidate=locate.output
         )
@@ -169,6 +173,6 @@ def training_dag(path: Path, plan: TrainingPlan, schema: Schema) -> DAG:
             >> GateOperator(task_id="gate", **of)
             >> ApproveModelOperator(task_id="approve")
             >> PublishModelOperator(task_id="publish", outlets=[asset], **of)
-            >> RemoveStagingOperator(task_id="remove_staging").as_teardown()
+            >> RemoveTrainingFilesOperator(task_id="remove_staging").as_teardown()
         )
     return dag

@@ -5,6 +5,8 @@ Rows of stays go from task to task by files in the run's staging; XCom holds cou
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,11 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from screening.errors import FatalError
 from screening_airflow import run_files
-from screening_airflow.mimic_source import chosen_source, opened
+from screening_airflow.mimic_source import chosen_source, invented_folder, opened
 from screening_airflow.operators import fatal_fails, refuse_unknown_params, schema_named
+from screening_airflow.run_operators import RemoveStagingOperator
 from screening_airflow.settings import settings
 
 if TYPE_CHECKING:
@@ -36,7 +40,18 @@ class TrainingOperator(BaseOperator):
         self.plan = plan
 
     def job(self, context: Context) -> Job:
-        """Return what this run trains: the plan with the run's params in place of the file's values."""
+        """
+        Return what this run trains, as it was when the run began.
+
+        :raises FatalError: where plan or schema were changed since: half a run each way would be a model of neither.
+        """
+        job = self.asked_for(context)
+        if context["ti"].xcom_pull(task_ids="locate", key="inputs") != inputs(job):
+            raise FatalError("the plan or the schema changed since this run began: clear the run from locate on")
+        return job
+
+    def asked_for(self, context: Context) -> Job:
+        """Return what the files and the run's params ask for now: the plan with the params in place of its values."""
         from screening.training.plan import load_plan
         from screening.training.run import Job
 
@@ -58,8 +73,23 @@ class TrainingOperator(BaseOperator):
         return Source(**context["ti"].xcom_pull(task_ids="locate", key="source"))
 
 
+def inputs(job: Job) -> dict[str, str]:
+    """Return the sha256 of plan and schema."""
+    from screening.training.publish import plan_fingerprint
+
+    return {"plan": plan_fingerprint(job.plan), "schema": job.schema.fingerprint()}
+
+
 class LocateTablesOperator(TrainingOperator):
-    """Settle where the data lie, and refuse what would fail hours later: the plan, the schema, a missing table or column."""
+    """
+    Settle where the data lie, and refuse what would fail hours later: the plan, the schema, a missing table or column.
+
+    :param model: the model that this DAG trains; a schema of another model is refused.
+    """
+
+    def __init__(self, *, model: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
 
     def execute(self, context: Context) -> list[str]:
         """Return the candidates, to be mapped over; the source goes into an XCom of its own."""
@@ -67,11 +97,17 @@ class LocateTablesOperator(TrainingOperator):
 
         with fatal_fails():
             refuse_unknown_params(self, context)
-            job = self.job(context)
-            source = chosen_source(context["params"], self.dag_id, context["run_id"])
+            job = self.asked_for(context)
+            if job.name != self.model:
+                raise FatalError(
+                    f"schema {job.plan.schema_file} is of model {job.name}, and this DAG trains {self.model}: give that "
+                    "model a plan of its own in the plans folder"
+                )
+            source = chosen_source(context["params"], self.dag_id, context["run_id"], self.log)
             with opened(source, self.log) as tables:
                 run.locate(job, tables, source.described)
         context["ti"].xcom_push(key="source", value=source._asdict())
+        context["ti"].xcom_push(key="inputs", value=inputs(job))
         return list(job.plan.candidates)
 
 
@@ -144,34 +180,43 @@ class GateOperator(TrainingOperator):
     """Hold the model against every rule of the gate, and write the report of the run."""
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return `accepted`, `reasons` and `words`, a text for whoever approves."""
+        """Return `accepted`, `reasons`, `words`, `brief` for whoever approves, and `report`, the page with the pictures."""
         from screening.training import run
 
+        reports = run_files.reports(self.dag_id, context["run_id"])
         with fatal_fails():
             verdict = run.gate(
                 self.job(context),
                 settings().models,
-                run_files.reports(self.dag_id, context["run_id"]),
+                reports,
                 allow_tiny=bool(context["params"]["allow_tiny"]),
                 today=datetime.now(UTC),
             )
         for reason in verdict["reasons"]:
             self.log.warning("the gate refuses: %s", reason)
-        return verdict
+        self.log.info("report: %s", reports / "report.html")
+        return verdict | {"report": str(reports / "report.html")}
 
 
 class ApproveModelOperator(ApprovalOperator):
     """Wait for a person where the run asks for one; skip what follows where the gate refused or the person rejects."""
 
     def __init__(self, **kwargs: Any) -> None:
+        gate = "ti.xcom_pull(task_ids='gate')"
         super().__init__(
-            subject="Publish the new model?", body="{{ ti.xcom_pull(task_ids='gate')['words'] }}", **kwargs
+            subject="Publish the new model?",
+            body=f"{{{{ {gate}['brief'] }}}}\nThe whole report, with its pictures: `{{{{ {gate}['report'] }}}}`",
+            **kwargs,
         )
 
     def execute(self, context: Context) -> Any:
         """Return at once where no approval is asked for."""
-        if not context["ti"].xcom_pull(task_ids="gate")["accepted"]:
-            raise AirflowSkipException("the gate refused the model: its task's log and the report say why")
+        verdict = context["ti"].xcom_pull(task_ids="gate")
+        if not verdict["accepted"]:
+            raise AirflowSkipException(
+                f"the gate refused the model; nothing is published, and {verdict['report']} has the figures:\n"
+                + "\n".join(verdict["reasons"])
+            )
         if not context["params"]["approval"]:
             self.log.info("no approval was asked for")
             return None
@@ -190,7 +235,7 @@ class PublishModelOperator(TrainingOperator):
                 self.job(context),
                 settings().models,
                 created=datetime.now(UTC),
-                approved_by=approver(context["ti"].xcom_pull(task_ids="approve")),
+                approved_by=approver(context["ti"].xcom_pull(task_ids="approve"), wanted=context["params"]["approval"]),
             )
         published = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256}
         for asset in self.outlets:
@@ -198,9 +243,26 @@ class PublishModelOperator(TrainingOperator):
         return published
 
 
-def approver(answer: Any) -> str | None:
-    """Return the name of whoever approved, or None where nobody was asked."""
-    if not answer:
+def approver(answer: Mapping[str, Any] | None, *, wanted: bool) -> str | None:
+    """
+    Return the name of whoever approved, or None where nobody was to be asked.
+
+    :raises FatalError: where an approval is wanted and there is none: rejected, or the task was marked a success by hand.
+    """
+    if not wanted:
         return None
+    if not answer or answer["chosen_options"] != [ApproveModelOperator.APPROVE]:
+        raise FatalError(
+            "this run wants an approval and has none: nothing is published; clear approve to be asked again"
+        )
     user = answer["responded_by_user"] or {}
     return str(user.get("name") or user.get("id") or "unknown")
+
+
+class RemoveTrainingFilesOperator(RemoveStagingOperator):
+    """Delete the run's staging, which holds rows of stays, and the invented hospital of a run that has one."""
+
+    def execute(self, context: Context) -> None:
+        """Remove what is there; the report and a refused model stay."""
+        super().execute(context)
+        shutil.rmtree(invented_folder(self.dag_id, context["run_id"]), ignore_errors=True)
