@@ -41,17 +41,10 @@ class TrainingOperator(BaseOperator):
 
     def job(self, context: Context) -> Job:
         """
-        Return what this run trains, as it was when the run began.
+        Return what this run trains: the plan with the run's params in place of its values.
 
-        :raises FatalError: where plan or schema were changed since: half a run each way would be a model of neither.
+        Plan and schema are read anew in each task; the stages refuse to go on where one changed since the run began.
         """
-        job = self.asked_for(context)
-        if context["ti"].xcom_pull(task_ids="locate", key="inputs") != inputs(job):
-            raise FatalError("the plan or the schema changed since this run began: clear the run from locate on")
-        return job
-
-    def asked_for(self, context: Context) -> Job:
-        """Return what the files and the run's params ask for now: the plan with the params in place of its values."""
         from screening.training.plan import load_plan
         from screening.training.run import Job
 
@@ -73,13 +66,6 @@ class TrainingOperator(BaseOperator):
         return Source(**context["ti"].xcom_pull(task_ids="locate", key="source"))
 
 
-def inputs(job: Job) -> dict[str, str]:
-    """Return the sha256 of plan and schema."""
-    from screening.training.publish import plan_fingerprint
-
-    return {"plan": plan_fingerprint(job.plan), "schema": job.schema.fingerprint()}
-
-
 class LocateTablesOperator(TrainingOperator):
     """
     Settle where the data lie, and refuse what would fail hours later: the plan, the schema, a missing table or column.
@@ -97,7 +83,7 @@ class LocateTablesOperator(TrainingOperator):
 
         with fatal_fails():
             refuse_unknown_params(self, context)
-            job = self.asked_for(context)
+            job = self.job(context)
             if job.name != self.model:
                 raise FatalError(
                     f"schema {job.plan.schema_file} is of model {job.name}, and this DAG trains {self.model}: give that "
@@ -107,7 +93,6 @@ class LocateTablesOperator(TrainingOperator):
             with opened(source, self.log) as tables:
                 run.locate(job, tables, source.described)
         context["ti"].xcom_push(key="source", value=source._asdict())
-        context["ti"].xcom_push(key="inputs", value=inputs(job))
         return list(job.plan.candidates)
 
 

@@ -10,6 +10,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from screening.errors import FatalError
+from screening.training import staged
 from screening.training.plan import load_plan
 from screening_airflow import dag_factory, run_files, training_factory
 from screening_airflow.training_operators import (
@@ -18,7 +19,6 @@ from screening_airflow.training_operators import (
     LocateTablesOperator,
     RemoveTrainingFilesOperator,
     approver,
-    inputs,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,12 +56,15 @@ def fit() -> FitCandidateOperator:
 def test_a_plan_or_schema_that_changed_meanwhile_stops_the_run(
     folders: Path, kind: str, change: dict[str, int]
 ) -> None:
-    began = {("locate", "inputs"): inputs(fit().asked_for(context()))}
-    assert fit().job(context(began)).plan.seed == 20260101
+    job = fit().job(context())
+    begun = {"schema": job.schema.fingerprint(), "plan": job.plan.fingerprint()}
+    staged.save_json(job.folder, "begun_with", begun)  # as the stage `cohort` does
+    with pytest.raises(AirflowFailException, match=r"training_rows\.parquet of this run is missing"):
+        fit().execute(context())  # the same plan and schema: it goes on
     path = folders / kind / "sepsis.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))
-    with pytest.raises(FatalError, match="changed since this run began: clear the run from locate on"):
-        fit().job(context(began))
+    with pytest.raises(AirflowFailException, match=f"the {kind[:-1]} changed since the run began: train again"):
+        fit().execute(context())
 
 
 def test_a_schema_of_another_model_is_refused(folders: Path) -> None:
