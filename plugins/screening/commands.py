@@ -77,15 +77,18 @@ def featurize(chosen: Namespace) -> int:
 
 
 def score(chosen: Namespace) -> int:
-    """Print a line a patient; 1 where somebody could not be scored."""
+    """Print a line a patient, and by which model; 1 where somebody could not be scored."""
     schema, matrix = _matrix(chosen)
-    results = score_matrix(matrix, schema, _bundle(chosen, schema.model or schema.name))
+    bundle = _bundle(chosen, schema.model or schema.name)
+    results = score_matrix(matrix, schema, bundle)
     if chosen.json:
         body = TypeAdapter(list[PatientResult]).dump_python(results, mode="json")
-        say(json.dumps({"results": body, "dropped": _dropped(matrix)}, indent=1))
+        model = {name: getattr(bundle, name) for name in ("name", "version", "sha256", "synthetic", "tiny")}
+        say(json.dumps({"model": model, "results": body, "dropped": _dropped(matrix)}, indent=1))
     else:
         for one in results:
             say(_sentence(one))
+        say(named(bundle))
         _say_dropped(matrix)
     return 0 if all(one.outcome is Outcome.SCORED for one in results) else 1
 
@@ -174,6 +177,14 @@ def _bundle(chosen: Namespace, name: str) -> ModelBundle:
     if chosen.model is None:
         return champion(chosen.models, name)
     return load_file(chosen.model, models_dir=chosen.models, allow_unverified=chosen.allow_unverified)
+
+
+def named(bundle: ModelBundle) -> str:
+    """Return which model answers, with what must be known before its answers are believed."""
+    marks = ["trained on invented patients"] if bundle.synthetic else []
+    if bundle.tiny:
+        marks.append("trained on too few patients to judge it by")
+    return f"{bundle}: {', '.join(marks)}" if marks else str(bundle)
 
 
 def _dropped(matrix: FeatureMatrix) -> dict[str, int]:

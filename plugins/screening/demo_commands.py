@@ -5,7 +5,7 @@ from collections import Counter
 from contextlib import nullcontext
 
 from screening import demo_patients
-from screening.commands import say, zone_of
+from screening.commands import named, say, zone_of
 from screening.demo_patients import LEVELS, DemoPatient
 from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
@@ -23,7 +23,7 @@ def demo(chosen: Namespace) -> int:
     with _client(chosen) or nullcontext() as client:
         found = demo_patients.find([chosen.mimic_fhir], look, per_level=chosen.per_level, minimal=chosen.minimal)
         demo_patients.write(found, chosen.out)
-        say(f"model {model.name} {model.version}; files in {chosen.out}")
+        say(f"{named(model)}; files in {chosen.out}")
         for patient in found:
             say(_sentence(patient, demo_patients.upload(client, patient) if client else None))
     counts = Counter(patient.result.risk_level for patient in found)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 from tests.charts import ROOT
 
@@ -76,6 +77,24 @@ def test_score_as_json_is_the_whole_result(folder: Path, capsys: pytest.CaptureF
     results: list[dict[str, Any]] = json.loads(out)["results"]
     assert status == 0
     assert all(one["outcome"] == "scored" and one["basis"] and one["inputs"] for one in results)
+
+
+def test_score_says_by_which_model_and_what_must_be_known_of_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(folder, f"score @good.ndjson --prediction-time {NOW}", capsys)
+    assert "model sepsis 1.0.0: trained on invented patients\n" in out
+    _, out, _ = run(folder, f"score @good.ndjson --json --prediction-time {NOW}", capsys)
+    model = json.loads(out)["model"]
+    assert (model["name"], model["version"], model["synthetic"], model["tiny"]) == ("sepsis", "1.0.0", True, False)
+    assert model["sha256"] in (MODELS / "sepsis" / "champion.json").read_text()
+
+
+def test_a_model_of_too_few_patients_is_called_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = joblib.load(MODELS / "sepsis" / "1.0.0" / "model.pkl")
+    joblib.dump({**content, "metadata": {**content["metadata"], "synthetic": False, "tiny": True}}, folder / "few.pkl")
+    _, out, _ = run(folder, "score @good.ndjson --model @few.pkl --allow-unverified", capsys)
+    assert ": trained on too few patients to judge it by\n" in out
 
 
 def test_a_patient_without_data_is_told_and_the_status_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

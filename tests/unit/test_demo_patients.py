@@ -67,7 +67,7 @@ def test_each_file_scores_as_the_patient_does(
     status, out, err = run("--per-level", "2", *words)
     assert (status, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith("model sepsis 1.0.0;")
+    assert lines[0].startswith("model sepsis 1.0.0: trained on invented patients;")
     assert [line.split(":")[0] for line in lines[1:]] == [f"{level}-{n}" for level in LEVELS for n in (1, 2)]
     for line in lines[1:]:
         name, _, rest = line.partition(": ")
