@@ -14,7 +14,6 @@ import numpy as np
 from screening.errors import FatalError
 from screening.training.data import Bools, Ints, TrainingSet
 from screening.training.plan import TrainingPlan
-from screening.training.stays import refuse_one_label
 
 
 class Fold(NamedTuple):
@@ -43,8 +42,12 @@ def split(data: TrainingSet, plan: TrainingPlan) -> Split:
     """
     kept = untouched(data.subjects, plan.untouched.share, plan.untouched.salt)
     learning, test = data.take(~kept), data.take(kept)
-    refuse_one_label(learning.labels, plan)
-    refuse_one_label(test.labels, plan)
+    for part, whom in ((learning, "to learn from"), (test, "untouched, to judge by")):
+        if not 0 < (positives := int(part.labels.sum())) < len(part):
+            raise FatalError(
+                f"of {len(part)} stays {whom} {positives} are positive, and it takes both kinds: take more patients, or "
+                "another untouched.share"
+            )
     return Split(learning, test, folds(learning.labels, learning.subjects, plan.folds, plan.seed))
 
 

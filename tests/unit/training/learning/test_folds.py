@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.mimic import PLAN
 
 from screening.errors import FatalError
 from screening.training.data import TrainingSet
 from screening.training.learning import folds as module
-from screening.training.learning.folds import Fold, folds, untouched
+from screening.training.learning.folds import Fold, folds, split, untouched
 
 Make = Callable[..., TrainingSet]
 
@@ -92,6 +93,23 @@ def test_one_label_is_refused() -> None:
         folds(*_stays(30, 0), 5, 0)
     with pytest.raises(FatalError, match=r"every stay is positive|no stay is positive"):
         folds(*_stays(0, 0), 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ({0}, r"of \d+ stays untouched, to judge by 0 are positive"),
+        ({1}, r"of (\d+) stays untouched, to judge by \1 are positive"),
+        (set(), "of 0 stays untouched, to judge by 0 are positive"),
+    ],
+)
+def test_untouched_patients_of_one_label_are_called_so(training_set: Make, kept: set[int], told: str) -> None:
+    """The label's prefixes are not to blame, and the attrition does not tell it."""
+    data = training_set(patients=300)
+    judges = untouched(data.subjects, PLAN.untouched.share, PLAN.untouched.salt)
+    given = data.take(~judges | np.isin(data.labels, list(kept)))
+    with pytest.raises(FatalError, match=f"{told}, and it takes both kinds: take more patients"):
+        split(given, PLAN)
 
 
 def test_fewer_positive_patients_than_folds_are_refused_however_many_stays_they_have() -> None:
