@@ -73,6 +73,8 @@ def test_every_test_of_a_refusal_is_told(file: str) -> None:
         "test_what_was_dropped_is_told_in_one_order", "test_featurize_prints_the_matrix",
         "test_schema_check_counts_who_has_what", "test_a_refused_plan_does_not_take_another_s_name",
         "test_the_fields_and_the_extra_are_what_libpq_is_told", "test_what_is_empty_is_left_to_libpq",
-        "test_a_folder_or_a_database_is_taken_as_it_is_named",
+        "test_a_folder_or_a_database_is_taken_as_it_is_named", "test_a_model_of_too_few_patients_is_called_so",
+        "test_score_says_by_which_model_and_what_must_be_known_of_it",
+        "test_what_is_chosen_for_one_run_goes_before_the_plan",
     }  # fmt: skip
     assert set(texts_by_test(file)) - others == told
