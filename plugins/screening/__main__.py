@@ -3,7 +3,7 @@
 schema check    does a schema hold together, and does data cover it
 featurize       the feature matrix of FHIR files
 score           probability, level and reasons of FHIR files
-model           list, show, promote, roll back and check models; rebuild the demo model
+model           list, show, promote, roll back and check models
 seed            load the synthetic hospital into a FHIR server
 train           train a model from MIMIC-IV, judge it, and publish what passes
 demo-patients   find patients of each risk level, and write and upload their files
@@ -18,6 +18,7 @@ from typing import Any
 
 from screening import commands, demo_commands, model_commands, train_commands
 from screening.errors import ScreeningError
+from screening.training.plan import INVENTED_PATIENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 UNVERIFIED = "load a model file that no manifest vouches for: it may run any code, so only if you trust who made it"
@@ -89,7 +90,6 @@ def parser() -> argparse.ArgumentParser:
         ("promote", model_commands.model_promote, "Make a published version the champion."),
         ("rollback", model_commands.model_rollback, "Make the champion before the present one champion again."),
         ("check", model_commands.model_check, "Would this model file drop in? Every check, with its reason."),
-        ("demo", commands.model_demo, "Rebuild the demo model from the synthetic hospital, byte for byte."),
     ):
         made = add(kinds, name, run, text)
         made.add_argument("--models", type=Path, default=models, help="the model registry")
@@ -101,9 +101,8 @@ def parser() -> argparse.ArgumentParser:
             shown = made.add_mutually_exclusive_group()
             shown.add_argument("--card", action="store_true", help="print the model card")
             shown.add_argument("--json", action="store_true", help="print JSON, with manifest and metrics")
-        if name in ("check", "demo"):
-            made.add_argument("--schema", type=Path, default=schemas)
         if name == "check":
+            made.add_argument("--schema", type=Path, default=schemas)
             made.add_argument("file", type=Path)
             made.add_argument("--allow-unverified", action="store_true", help=UNVERIFIED)
 
@@ -123,8 +122,8 @@ def parser() -> argparse.ArgumentParser:
         "a password belongs into PGPASSWORD or ~/.pgpass",
     )  # fmt: skip
     train.add_argument(
-        "--synthetic-patients", type=at_least_one, default=3000,
-        help="size of the invented hospital where neither is given (default: 3000)",
+        "--synthetic-patients", type=at_least_one, default=INVENTED_PATIENTS,
+        help=f"size of the invented hospital where neither is given (default: {INVENTED_PATIENTS})",
     )  # fmt: skip
     train.add_argument("--plan", type=Path, default=ROOT / "include" / "training" / "sepsis.yaml")
     train.add_argument("--schema", type=Path, help="instead of the plan's")

@@ -16,7 +16,6 @@ from screening.features import FeatureMatrix
 from screening.features import featurize as compute
 from screening.model.bundle import ModelBundle
 from screening.model.files import load_file
-from screening.model.layout import read_pointer
 from screening.model.registry import champion
 from screening.observations import Reading
 from screening.outcome import Outcome, PatientResult
@@ -98,16 +97,6 @@ def _sentence(one: PatientResult) -> str:
         return f"Patient/{one.patient_id}: {one.outcome.value} ({', '.join(one.detail)})"
     imputed = f", imputed: {', '.join(one.imputed)}" if one.imputed else ""
     return f"Patient/{one.patient_id}: {one.risk_level.upper()} ({one.probability:.0%}) as of {one.prediction_time}{imputed}"
-
-
-def model_demo(chosen: Namespace) -> int:
-    """Rebuild the demo model."""
-    from screening.demo_model import build
-
-    bundle = build(load_schema(chosen.schema), chosen.models)
-    standing = read_pointer(chosen.models, bundle.name)[0]
-    say(f"{bundle.name} {bundle.version}, sha256 {bundle.sha256}; champion is {standing}")
-    return 0
 
 
 def seed(chosen: Namespace) -> int:

@@ -15,7 +15,7 @@ from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, Re
 
 from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
-from screening.training.plan import TrainingPlan, load_plan
+from screening.training.plan import INVENTED_PATIENTS, TrainingPlan, load_plan
 from screening_airflow.run_files import safe
 from screening_airflow.run_operators import RefuseOperator
 from screening_airflow.settings import settings
@@ -112,7 +112,7 @@ def params(plan: TrainingPlan) -> dict[str, Param]:
             description="ID of a connection of type postgres to a database built with mimic-code, instead of a folder",
         ),
         "synthetic_patients": Param(
-            3000, type="integer", minimum=200, maximum=200_000, title="Synthetic patients",
+            INVENTED_PATIENTS, type="integer", minimum=200, maximum=200_000, title="Synthetic patients",
             description="Size of the invented hospital that is used where neither folder nor database is given",
         ),
         "schema": Param(

@@ -20,6 +20,8 @@ from screening.strict_yaml import duration, read_mapping, read_text, sentence
 Candidate = Literal["logistic_regression", "random_forest", "xgboost"]
 CANDIDATES: tuple[Candidate, ...] = ("logistic_regression", "random_forest", "xgboost")
 """From the simplest; with equal F1 the one that stands first wins."""
+INVENTED_PATIENTS = 5000
+"""Size of the invented hospital, where a run is given neither folder nor database; the demo model learned from it."""
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Codes = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 Pair = Annotated[tuple[float, float], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]

@@ -12,7 +12,7 @@ from screening.training.staged import Described
 PRESENT = datetime(2026, 1, 1, tzinfo=UTC)
 """Of the invented hospital; fixed, so that the same size gives the same files at any time."""
 SEED = 11
-"""Of the invented hospital, whatever the run's; another one than the demo model's, which would know its patients again."""
+"""Of the invented hospital, whatever the run's."""
 
 
 class Source(NamedTuple):
