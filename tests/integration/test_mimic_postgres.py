@@ -367,7 +367,7 @@ def test_the_server_s_trouble_may_pass_and_the_query_s_does_not(changed: Any) ->
     )
     view = (
         "CREATE VIEW mimiciv_hosp.patients AS "
-        "SELECT subject_id, gender, anchor_age, anchor_year, fail() AS dod FROM mimiciv_hosp.kept"
+        "SELECT subject_id, gender, anchor_age, anchor_year, anchor_year_group, fail() AS dod FROM mimiciv_hosp.kept"
     )
     for state, kind in (("53200", TemporaryError), ("22012", DataFileError)):
         dsn = changed("ALTER TABLE mimiciv_hosp.patients RENAME TO kept", fail.format(state=state), view)
