@@ -38,6 +38,7 @@ from screening.training.learning.fit import Fitted
 from screening.training.plan import TrainingPlan
 
 _HOUR = timedelta(hours=1)
+_LEAF = -1  # child of a node that has none, in scikit-learn
 
 
 def model_content(
@@ -175,7 +176,8 @@ def _same_everywhere(model: Any) -> Any:
     """Return a copy whose pickle depends on nothing but what was learned.
 
     One way through the pickle, so that it does not tell whether the model comes from this process or from a file of an
-    earlier stage; and nothing in what scikit-learn leaves undefined: the bytes between the fields of a tree's nodes.
+    earlier stage; and nothing in what scikit-learn leaves undefined: of a tree's nodes the bytes between the fields, and
+    where a leaf, which asks nothing, would send a missing value.
     """
     copy = joblib.load(io.BytesIO(model_bytes(model)))
     single_threaded(copy)
@@ -185,6 +187,7 @@ def _same_everywhere(model: Any) -> Any:
         for kind, offset, *_ in nodes.dtype.fields.values():
             unused[offset : offset + kind.itemsize] = False
         nodes.view(np.uint8).reshape(len(nodes), -1)[:, unused] = 0
+        nodes["missing_go_to_left"][nodes["left_child"] == _LEAF] = 0
     return copy
 
 

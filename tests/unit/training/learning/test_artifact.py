@@ -93,6 +93,20 @@ def test_isotonic_calibration_is_served_too(
     assert np.abs(bundle.predict(data.values) - wanted).max() < 1e-9
 
 
+def test_what_a_tree_leaves_undefined_is_not_in_the_bytes(
+    training_set: Make, schema: Schema, plan: TrainingPlan
+) -> None:
+    """scikit-learn never sets these bytes: what lay in memory before stands there, seldom anything but zeros."""
+    data = training_set(patients=150, seed=1)
+    fitted = _fitted("random_forest", data)
+    before = _bytes(fitted, data, schema, plan)
+    for tree in fitted.model["model"].estimators_:
+        nodes = tree.tree_.__getstate__()["nodes"]
+        nodes["missing_go_to_left"][nodes["left_child"] == -1] = 77
+        nodes.view(np.uint8).reshape(len(nodes), -1)[:, -7:] = 99
+    assert _bytes(fitted, data, schema, plan) == before
+
+
 IN_ANOTHER_PROCESS = """
 import hashlib, sys
 from tests.unit.training.learning import test_artifact as here
