@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from screening.errors import FatalError
 from screening_airflow import run_files
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     from screening.training.run import Job
     from screening.training.source import Source
+
+
+ASKED = "asked.md"
+"""File in the run's reports with what a person was asked."""
 
 
 class TrainingOperator(BaseOperator):
@@ -184,7 +188,12 @@ class GateOperator(TrainingOperator):
 
 
 class ApproveModelOperator(ApprovalOperator):
-    """Wait for a person where the run asks for one; skip what follows where the gate refused or the person rejects."""
+    """
+    Wait for a person where the run asks for one; skip what follows where the gate refused or the person rejects.
+
+    Airflow keeps the first question of a run: where the gate is cleared afterwards, a person would be shown the old figures
+    and approve another model. So what was asked is kept among the reports, and another question is refused.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         gate = "ti.xcom_pull(task_ids='gate')"
@@ -205,6 +214,12 @@ class ApproveModelOperator(ApprovalOperator):
         if not context["params"]["approval"]:
             self.log.info("no approval was asked for")
             return None
+        asked = run_files.reports(self.dag_id, context["run_id"]) / ASKED
+        if asked.exists() and asked.read_text(encoding="utf-8") != self.body:
+            raise AirflowFailException(
+                "this run asked about an earlier verdict of the gate, and Airflow would show that one again: start a new run"
+            )
+        run_files.write_text(asked, str(self.body))
         return super().execute(context)
 
 
@@ -238,7 +253,7 @@ def approver(answer: Mapping[str, Any] | None, *, wanted: bool) -> str | None:
         return None
     if not answer or answer["chosen_options"] != [ApproveModelOperator.APPROVE]:
         raise FatalError(
-            "this run wants an approval and has none: nothing is published; clear approve to be asked again"
+            "this run wants an approval and has none: nothing is published; start a new run to be asked again"
         )
     user = answer["responded_by_user"] or {}
     return str(user.get("name") or user.get("id") or "unknown")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from screening.errors import FatalError
@@ -110,6 +111,26 @@ def test_a_refusal_is_told_where_the_run_stops() -> None:
         AirflowSkipException, match=r"/reports/run/report\.html has the figures:\npositives: 3, 20 needed"
     ):
         ApproveModelOperator(task_id="approve").execute(context({("gate", "return_value"): verdict}))
+
+
+def test_another_verdict_is_not_approved_under_the_first_question(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow shows the first text of a run for good; the same text may be asked again, as after a kill."""
+    from airflow.sdk import DAG
+
+    told: list[str] = []
+    monkeypatch.setattr(HITLOperator, "execute", lambda task, _: told.append(task.body))
+    asked = context({("gate", "return_value"): {"accepted": True}}, approval=True)
+    with DAG(RUN["dag_id"], schedule=None):
+        task = ApproveModelOperator(task_id="approve")
+    for body in ("AUROC 0.81", "AUROC 0.81"):
+        task.body = body
+        task.execute(asked)
+    task.body = "AUROC 0.79"
+    with pytest.raises(AirflowFailException, match=r"an earlier verdict of the gate.*start a new run"):
+        task.execute(asked)
+    assert told == ["AUROC 0.81", "AUROC 0.81"]
 
 
 def test_nothing_of_the_stays_is_left_and_the_report_is(folders: Path) -> None:
