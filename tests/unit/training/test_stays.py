@@ -169,7 +169,7 @@ def refusal(held: Held, kind: type[Exception] = DataFileError) -> str:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("icustays", "icustays: 1 stay_id stand twice (800): load the table once"),
+        ("icustays", "icustays: 1 stay_id stand twice: load the table once"),
         ("patients", "patients or admissions: a subject_id or hadm_id stands twice: load the tables once"),
         ("admissions", "patients or admissions: a subject_id or hadm_id stands twice: load the tables once"),
     ],
@@ -197,10 +197,8 @@ def test_a_table_without_rows_is_refused(table: str) -> None:
 @pytest.mark.parametrize(("table", "key"), [("patients", "subject_id"), ("admissions", "hadm_id")])
 def test_tables_of_two_releases_are_refused(table: str, key: str) -> None:
     held = Held(BOTH)
-    lost = held.rows[table].pop()[key]
-    assert refusal(held) == (
-        f"icustays names 1 {key} that {table} lacks (such as {lost}): the tables are of two releases"
-    )
+    held.rows[table].pop()
+    assert refusal(held) == f"icustays names 1 {key} that {table} lacks: the tables are of two releases"
 
 
 @pytest.mark.parametrize("key", ["stay_id", "subject_id", "hadm_id"])
