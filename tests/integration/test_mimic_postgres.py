@@ -147,11 +147,35 @@ def test_the_training_set_is_that_of_the_files(loaded: str, folder: Path, tmp_pa
     assert np.isnan(data.values).any()
 
 
+def model_file(tables: MimicTables, folder: Path) -> bytes:
+    """Take all stages up to the model file; with little of each candidate, since the bytes are what counts."""
+    little = {"logistic_regression": {}, "random_forest": {"n_estimators": 10}, "xgboost": {"n_estimators": 10}}
+    plan = PLAN.model_copy(update={"folds": 2, "bootstrap": 100, "candidates": little})
+    job = run.Job(SCHEMA, plan, folder)
+    run.locate(job, tables, run.Described("MIMIC-IV", False))
+    run.cohort(job, tables)
+    run.extract(job, tables)
+    run.features(job)
+    for candidate in plan.candidates:
+        run.fit(job, candidate)
+    run.evaluate(job)
+    return staged.load_bytes(folder, "model.pkl")
+
+
+def test_the_model_file_is_that_of_the_files_byte_for_byte(server: Postgres, tmp_path: Path) -> None:
+    write_mimic_csv(Hospital(300, 3, NOW, HOSPITAL.dirt), tmp_path / "mimic")
+    load(server, "trained", tmp_path / "mimic")
+    with PostgresTables(server.dsn("trained")) as tables:
+        made = model_file(tables, tmp_path / "one")
+    assert made == model_file(CsvTables(tmp_path / "mimic"), tmp_path / "other")
+
+
 def test_the_real_demo_gives_the_same_from_both(server: Postgres, real_data: Path, tmp_path: Path) -> None:
     demo = real_data / "mimic-iv-demo-2.2"
     load(server, "demo", demo)
     with PostgresTables(server.dsn("demo")) as tables:
         assert len(the_same(tables, CsvTables(demo), tmp_path)) > 100
+        assert model_file(tables, tmp_path / "model") == model_file(CsvTables(demo), tmp_path / "model_of_files")
 
 
 def test_odd_cells_are_read_as_those_of_a_file(changed: Any) -> None:
