@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from screening.readers.mimic_tables import MimicTables
     from screening.training.source import Source
 
+log = logging.getLogger(__name__)
+
 
 def invented_folder(dag_id: str, run_id: str) -> Path:
     """Return where a run's invented hospital lies: among its reports, since the staging may be no folder of this machine."""
     return run_files.reports(dag_id, run_id) / "invented_mimic"
 
 
-def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str, log: Any) -> Source:
+def chosen_source(params: Mapping[str, Any], dag_id: str, run_id: str) -> Source:
     """
     Return what a run's params choose; an invented hospital is written into the run's reports folder.
 

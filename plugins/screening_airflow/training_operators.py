@@ -93,7 +93,7 @@ class LocateTablesOperator(TrainingOperator):
                     f"schema {job.plan.schema_file} is of model {job.name}, and this DAG trains {self.model}: give that "
                     "model a plan of its own in the plans folder"
                 )
-            source = chosen_source(context["params"], self.dag_id, context["run_id"], self.log)
+            source = chosen_source(context["params"], self.dag_id, context["run_id"])
             with opened(source, self.log) as tables:
                 run.locate(job, tables, source.described)
         context["ti"].xcom_push(key="source", value=source._asdict())
