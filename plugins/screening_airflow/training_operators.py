@@ -150,7 +150,12 @@ class FitCandidateOperator(TrainingOperator):
 
         with fatal_fails():
             job = self.job(context)
-            (name,) = (one for one in job.plan.candidates if one == self.candidate)
+            name = next((one for one in job.plan.candidates if one == self.candidate), None)
+            if name is None:
+                raise FatalError(
+                    f"the plan has no candidate {self.candidate} any more: it changed since the run began: train again from "
+                    "the beginning"
+                )
             return run.fit(job, name)
 
 
@@ -230,12 +235,14 @@ class PublishModelOperator(TrainingOperator):
         """Return name, version and sha256."""
         from screening.training import run
 
+        answer = context["ti"].xcom_pull(task_ids="approve")
         with fatal_fails():
+            refuse_unapproved(answer, wanted=bool(context["params"]["approval"]))
             bundle = run.publish(
                 self.job(context),
                 settings().models,
                 created=datetime.now(UTC),
-                approved_by=approver(context["ti"].xcom_pull(task_ids="approve"), wanted=context["params"]["approval"]),
+                approved_by=approver(answer),
             )
         published = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256}
         for asset in self.outlets:
@@ -243,18 +250,22 @@ class PublishModelOperator(TrainingOperator):
         return published
 
 
-def approver(answer: Mapping[str, Any] | None, *, wanted: bool) -> str | None:
+def refuse_unapproved(answer: Mapping[str, Any] | None, *, wanted: bool) -> None:
     """
-    Return the name of whoever approved, or None where nobody was to be asked.
+    Refuse to publish where an approval is wanted and there is none: rejected, or the task was marked a success by hand.
 
-    :raises FatalError: where an approval is wanted and there is none: rejected, or the task was marked a success by hand.
+    :raises FatalError: as said.
     """
-    if not wanted:
-        return None
-    if not answer or answer["chosen_options"] != [ApproveModelOperator.APPROVE]:
+    if wanted and (not answer or answer["chosen_options"] != [ApproveModelOperator.APPROVE]):
         raise FatalError(
             "this run wants an approval and has none: nothing is published; start a new run to be asked again"
         )
+
+
+def approver(answer: Mapping[str, Any] | None) -> str | None:
+    """Return the name of whoever approved, or None where nobody was asked."""
+    if not answer:
+        return None
     user = answer["responded_by_user"] or {}
     return str(user.get("name") or user.get("id") or "unknown")
 

@@ -10,7 +10,6 @@ import yaml
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from screening.errors import FatalError
 from screening.training import staged
 from screening.training.plan import load_plan
 from screening_airflow import dag_factory, run_files, training_factory
@@ -18,8 +17,10 @@ from screening_airflow.training_operators import (
     ApproveModelOperator,
     FitCandidateOperator,
     LocateTablesOperator,
+    PublishModelOperator,
     RemoveTrainingFilesOperator,
     approver,
+    refuse_unapproved,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,14 @@ def test_a_plan_or_schema_that_changed_meanwhile_stops_the_run(
         fit().execute(context())
 
 
+def test_a_candidate_that_left_the_plan_meanwhile_is_said(folders: Path) -> None:
+    """Its task was mapped when the run began; the plan is read anew by each task."""
+    path = folders / "plans" / "sepsis.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"candidates": {"logistic_regression": {}}}))
+    with pytest.raises(AirflowFailException, match="the plan has no candidate xgboost any more"):
+        fit().execute(context(candidates=["logistic_regression"]))
+
+
 def test_a_schema_of_another_model_is_refused(folders: Path) -> None:
     """Its model would be published, and the asset of this one would tell of it."""
     schema = yaml.safe_load((folders / "schemas" / "sepsis.yaml").read_text()) | {"model": "shock"}
@@ -86,23 +95,26 @@ APPROVED = {"chosen_options": ["Approve"], "responded_by_user": {"id": "7", "nam
 
 
 @pytest.mark.parametrize(
-    ("answer", "wanted", "who"),
+    ("answer", "who"),
     [
-        (APPROVED, True, "Ada"),
-        (APPROVED | {"responded_by_user": {"id": "7", "name": ""}}, True, "7"),
-        (APPROVED | {"responded_by_user": None}, True, "unknown"),
-        (None, False, None),
+        (APPROVED, "Ada"),
+        (APPROVED | {"responded_by_user": {"id": "7", "name": ""}}, "7"),
+        (APPROVED | {"responded_by_user": None}, "unknown"),
+        (None, None),
     ],
 )
-def test_who_approved_is_told(answer: Any, wanted: bool, who: str | None) -> None:
-    assert approver(answer, wanted=wanted) == who
+def test_who_approved_is_told(answer: Any, who: str | None) -> None:
+    refuse_unapproved(answer, wanted=answer is not None)
+    assert approver(answer) == who
 
 
 @pytest.mark.parametrize("answer", [None, APPROVED | {"chosen_options": ["Reject"]}, APPROVED | {"chosen_options": []}])
-def test_what_nobody_approved_is_not_published(answer: Any) -> None:
+def test_what_nobody_approved_is_not_published(folders: Path, answer: Any) -> None:
     """As where the task was marked a success by hand, or publish alone was cleared after a rejection."""
-    with pytest.raises(FatalError, match="wants an approval and has none: nothing is published"):
-        approver(answer, wanted=True)
+    task = training_factory.training_dags()["training_sepsis"].get_task("publish")
+    assert isinstance(task, PublishModelOperator)
+    with pytest.raises(AirflowFailException, match="wants an approval and has none: nothing is published"):
+        task.execute(context({("approve", "return_value"): answer}, approval=True))
 
 
 def test_a_refusal_is_told_where_the_run_stops() -> None:

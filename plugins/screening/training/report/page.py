@@ -59,6 +59,14 @@ def write_report(
         save_bytes(folder, name, text.encode())
 
 
+def _sections(schema: Schema, plan: TrainingPlan, evaluation: Mapping[str, Any], facts: Facts) -> Iterator[Section]:
+    yield Section("", [_what(schema, evaluation, facts), *map(Caution, warnings(evaluation))])
+    yield Section("The gate", _gate(facts.gate))
+    yield Section("Who is left at each step", [_attrition(evaluation)])
+    yield Section("Data", _data(evaluation, plan, facts))
+    yield Section("Figures", _figures(evaluation))
+
+
 def brief(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
     """Return in Markdown what a person must know who decides whether a model is published: a page's worth of the report."""
     test = {_PARTS["test"]: evaluation["parts"]["test"]}
@@ -72,14 +80,6 @@ def brief(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
     )
 
 
-def _sections(schema: Schema, plan: TrainingPlan, evaluation: Mapping[str, Any], facts: Facts) -> Iterator[Section]:
-    yield Section("", [_what(schema, evaluation, facts), *map(Caution, warnings(evaluation))])
-    yield Section("The gate", _gate(facts.gate))
-    yield Section("Who is left at each step", [_attrition(evaluation)])
-    yield Section("Data", _data(evaluation, plan, facts))
-    yield Section("Figures", _figures(evaluation))
-
-
 def _what(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
     return (
         f"A model for the screen {schema.name} {schema.version}, to tell stays with {evaluation['label']} from others. "
@@ -90,8 +90,9 @@ def _what(schema: Schema, evaluation: Mapping[str, Any], facts: Facts) -> str:
 
 def _gate(gate: Mapping[str, Any]) -> list[Block]:
     rows = [(rule["rule"], rule["verdict"], rule["words"]) for rule in gate["rules"]]
+    # the report is written by the gate: a person may still say no
     whole = (
-        "Passed: once published it becomes the champion, and screens."
+        "Passed: once published, it is the champion."
         if gate["promoted"]
         else "Not promoted: screening goes on as before."
     )
