@@ -16,11 +16,11 @@ from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, Re
 from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
 from screening.training.plan import INVENTED_PATIENTS, TrainingPlan, load_plan
+from screening_airflow.approval import ApproveModelOperator
 from screening_airflow.run_files import safe
 from screening_airflow.run_operators import RefuseOperator
 from screening_airflow.settings import settings
 from screening_airflow.training_operators import (
-    ApproveModelOperator,
     EvaluateOperator,
     ExtractObservationsOperator,
     FeaturizeStaysOperator,

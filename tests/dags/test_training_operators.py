@@ -13,14 +13,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from screening.training import staged
 from screening.training.plan import load_plan
 from screening_airflow import dag_factory, run_files, training_factory
+from screening_airflow.approval import ApproveModelOperator, approver, refuse_unapproved
 from screening_airflow.training_operators import (
-    ApproveModelOperator,
     FitCandidateOperator,
     LocateTablesOperator,
     PublishModelOperator,
     RemoveTrainingFilesOperator,
-    approver,
-    refuse_unapproved,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +134,7 @@ def test_another_verdict_is_not_approved_under_the_first_question(
     asked = context({("gate", "return_value"): {"accepted": True}}, approval=True)
     with DAG(RUN["dag_id"], schedule=None):
         task = ApproveModelOperator(task_id="approve")
+    assert task.execute(context({("gate", "return_value"): {"accepted": True}}, approval=False)) is None
     for body in ("AUROC 0.81", "AUROC 0.81"):
         task.body = body
         task.execute(asked)
