@@ -1,12 +1,14 @@
 """A person is asked about what passed, where the run wants it so, and never about what the gate refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
 
-from screening_airflow.training_operators import ApproveModelOperator
+from screening_airflow.approval import ApproveModelOperator
 
 
 class Task:
@@ -25,10 +27,14 @@ class Task:
     ("accepted", "wanted", "asked"),
     [(True, True, True), (True, False, False), (False, True, None), (False, False, None)],
 )
-def test_who_is_asked(monkeypatch: pytest.MonkeyPatch, accepted: bool, wanted: bool, asked: bool | None) -> None:
+def test_who_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, accepted: bool, wanted: bool, asked: bool | None
+) -> None:
+    monkeypatch.setenv("SCREENING_REPORTS", str(tmp_path))
     monkeypatch.setattr(ApprovalOperator, "execute", lambda *_: "asked")
-    task = ApproveModelOperator(task_id="approve")
-    context: Any = {"ti": Task(accepted=accepted), "params": {"approval": wanted}}
+    with DAG("training_sepsis", schedule=None):
+        task = ApproveModelOperator(task_id="approve")
+    context: Any = {"ti": Task(accepted=accepted), "params": {"approval": wanted}, "run_id": "r"}
     if asked is None:
         with pytest.raises(AirflowSkipException, match="the gate refused the model"):
             task.execute(context)
