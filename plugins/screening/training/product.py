@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from screening.model.bundle import as_bundle
 from screening.training import staged
@@ -14,16 +14,14 @@ from screening.training.gate.judge import Leaks, Service, judge
 from screening.training.gate.latency import p95_ms
 from screening.training.gate.leaks import shuffled_label_auroc
 from screening.training.gate.verdict import Ruling, Verdict
+from screening.training.job import Job
 from screening.training.learning.folds import split
 from screening.training.publish import Product
 from screening.training.report.facts import Facts
 from screening.training.report.model_card import model_card
 
-if TYPE_CHECKING:
-    from screening.training.run import Job
 
-
-def judged(job: "Job", models_dir: Path, *, allow_tiny: bool, shuffles: int) -> Verdict:
+def judged(job: Job, models_dir: Path, *, allow_tiny: bool, shuffles: int) -> Verdict:
     """Measure what the gate asks for, and hold it against the plan's limits."""
     import joblib
 
@@ -46,7 +44,7 @@ def judged(job: "Job", models_dir: Path, *, allow_tiny: bool, shuffles: int) -> 
     )
 
 
-def product(job: "Job", verdict: Verdict, version: str | None, created: datetime) -> tuple[Product, Facts]:
+def product(job: Job, verdict: Verdict, version: str | None, created: datetime) -> tuple[Product, Facts]:
     """Return what is published or kept, and the facts behind its papers; `version` is None for a refused model."""
     import joblib
 
@@ -76,6 +74,6 @@ def gate_of(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def sources(job: "Job") -> Mapping[str, Any]:
+def sources(job: Job) -> Mapping[str, Any]:
     """Return table → rows and sha256 of all that was read."""
     return {**staged.load_json(job.folder, "tables_cohort"), **staged.load_json(job.folder, "tables_events")}

@@ -6,7 +6,6 @@ left in the run's folder and may be repeated. Nothing is published before the ga
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,14 @@ from screening.errors import FatalError
 from screening.model.bundle import ModelBundle
 from screening.readers.mimic import MimicReader
 from screening.readers.mimic_tables import MimicTables
-from screening.schema import Schema
-from screening.staging import Folder
 from screening.training import staged
 from screening.training.extract import extract as write_parts
 from screening.training.extract import parts_of, read_parts
+from screening.training.job import Job as Job
 from screening.training.learning.folds import Split
 from screening.training.learning.folds import split as cut
 from screening.training.matrix import later_values_change_nothing, training_set
-from screening.training.plan import Candidate, TrainingPlan
+from screening.training.plan import Candidate
 from screening.training.staged import Described as Described
 from screening.training.stays import COLUMNS, read_stays, refuse_one_label
 
@@ -31,28 +29,6 @@ SHUFFLES = 3
 """How often the labels are shuffled to look for a leak; each costs as much as fitting the chosen candidate out of fold."""
 REFUSED = "refused_model"
 """Folder in the run's reports that keeps a model which the gate refused."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training run.
-
-    Attributes
-    ----------
-    schema, plan
-        What a feature is, and what is learned from whom.
-    folder
-        Where the stages leave their files; for this run alone.
-    """
-
-    schema: Schema
-    plan: TrainingPlan
-    folder: Folder
-
-    @property
-    def name(self) -> str:
-        """The model's name in the registry."""
-        return self.schema.model or self.schema.name
 
 
 def locate(job: Job, tables: MimicTables, described: Described) -> dict[str, list[str]]:
