@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import (
     DAG,
     CronDataIntervalTimetable,
-    ExceptionRetryPolicy,
     Param,
-    RetryAction,
-    RetryDecision,
-    RetryRule,
     TriggerRule,
     task_group,
 )
@@ -28,47 +23,16 @@ from screening_airflow.operators import (
     PredictOperator,
     WriteRiskAssessmentsOperator,
 )
+from screening_airflow.retries import RETRIES
 from screening_airflow.run_files import safe
 from screening_airflow.run_operators import CohortOperator, RefuseOperator, RemoveStagingOperator, SummarizeOperator
 from screening_airflow.settings import settings
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
 POOL = "fhir"
 """Guards the FHIR server: as many tasks at a time as the pool has slots."""
 
-LONGEST_WAIT = timedelta(hours=1)
-"""Between two tries of a task, however long the server asks for."""
-
 FIRST_DAY = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
-
-class RetryAfterPolicy(ExceptionRetryPolicy):
-    """The rules, and no retry before the time that the server itself asked for."""
-
-    def evaluate(
-        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
-    ) -> RetryDecision:
-        """Decide as the rules do, and wait longer where the error says so."""
-        decision = super().evaluate(exception, try_number, max_tries, context)
-        asked = getattr(exception, "retry_after", None)
-        if decision.retry_delay is None or asked is None:
-            return decision
-        return replace(decision, retry_delay=max(decision.retry_delay, min(timedelta(seconds=asked), LONGEST_WAIT)))
-
-
-RETRIES = RetryAfterPolicy(
-    rules=[
-        RetryRule(exception="screening.errors.FatalError", action=RetryAction.FAIL, reason="a repeat cannot help"),
-        RetryRule(
-            exception="screening.errors.TemporaryError",
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=30),
-            reason="the FHIR server may come back",
-        ),
-    ]
-)
 
 DOC = """\
 # {name} {version}

@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import DAG, Asset, Param
 
 from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
 from screening.training.plan import INVENTED_PATIENTS, TrainingPlan, load_plan
 from screening_airflow.approval import ApproveModelOperator
+from screening_airflow.retries import RETRIES
 from screening_airflow.run_files import safe
 from screening_airflow.run_operators import RefuseOperator
 from screening_airflow.settings import settings
@@ -30,18 +31,6 @@ from screening_airflow.training_operators import (
     LocateTablesOperator,
     PublishModelOperator,
     RemoveTrainingFilesOperator,
-)
-
-RETRIES = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(exception="screening.errors.FatalError", action=RetryAction.FAIL, reason="a repeat cannot help"),
-        RetryRule(
-            exception="screening.errors.TemporaryError",
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=30),
-            reason="the database may come back",
-        ),
-    ]
 )
 
 DOC = """\
