@@ -45,7 +45,7 @@ class SchemaError(FatalError):
     def __init__(self, source: str, problems: list[str]) -> None:
         self.problems = problems
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"{source}: {len(problems)} problem(s) in the schema:\n{lines}")
+        super().__init__(f"{source}: {len(problems)} problem(s):\n{lines}")
 
 
 class ModelError(FatalError):

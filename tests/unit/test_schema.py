@@ -317,7 +317,7 @@ def test_an_unknown_key_behind_a_yaml_alias_is_told_for_each_place() -> None:
 
 
 def test_the_error_names_its_file_and_counts() -> None:
-    with pytest.raises(SchemaError, match=re.escape("wards.yaml: 1 problem(s) in the schema:\n  - size: unknown key")):
+    with pytest.raises(SchemaError, match=re.escape("wards.yaml: 1 problem(s):\n  - size: unknown key")):
         parse_schema(LEAST + "size: 3\n", "wards.yaml")
 
 
@@ -346,7 +346,7 @@ def test_yaml_that_does_not_say_one_clear_thing_is_refused(text: str, message: s
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"gone\.yaml: 1 problem\(s\) in the schema:\n  - no such file"):
+    with pytest.raises(SchemaError, match=r"gone\.yaml: 1 problem\(s\):\n  - no such file"):
         load_schema(tmp_path / "gone.yaml")
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("name: grün\n".encode("latin-1"))
