@@ -109,7 +109,7 @@ def postgres() -> Iterator[Postgres]:
     """Run a server in a temporary folder; it is stopped and its folder removed at the end."""
     root = os.geteuid() == 0
     who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_reachable() if root else None))
     try:
         binaries = _binaries(folder, copied=root)
         if root:
@@ -153,6 +153,16 @@ def load(server: Postgres, database: str, folder: Path) -> None:
                 with cursor.copy(f"COPY mimiciv_{module}.{table} ({names}) FROM STDIN (FORMAT csv, NULL '')") as copy:
                     while block := file.read(1 << 20):
                         copy.write(block)
+
+
+def _reachable() -> Path:
+    """Return a temporary folder that every user may enter: TMPDIR may lie in one that is root's alone."""
+    for folder in (Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm")):  # noqa: S108 - a folder of our own in it
+        if folder.is_dir() and all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents)):
+            return folder
+    raise RuntimeError(
+        "no temporary folder that every user may enter: PostgreSQL does not run as root; set TMPDIR to one"
+    )
 
 
 def _binaries(folder: Path, *, copied: bool) -> Path:
