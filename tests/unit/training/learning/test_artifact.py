@@ -119,17 +119,23 @@ for name in here.CANDIDATES:
 """
 
 
-def test_another_process_with_other_threads_and_hashes_writes_the_same_bytes(
-    training_set: Make, schema: Schema, plan: TrainingPlan
-) -> None:
-    data = training_set(patients=150, seed=1)
-    here = [hashlib.sha256(_bytes(_fitted(name, data), data, schema, plan)).hexdigest() for name in CANDIDATES]
-    around = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "PYTHONHASHSEED": "12345"}
-    around["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ANOTHER_PROCESS], capture_output=True, text=True, env=around, cwd=ROOT, check=False
-    )
-    assert done.stdout.split() == here, done.stderr
+def test_processes_with_other_threads_and_hashes_write_the_same_bytes() -> None:
+    told = []
+    for threads, hashes, zone in (("1", "0", "UTC"), ("2", "12345", "Asia/Kolkata")):
+        around = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": hashes}
+        around |= {"TZ": zone, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
+        done = subprocess.run(
+            [sys.executable, "-c", IN_ANOTHER_PROCESS],
+            capture_output=True,
+            text=True,
+            env=around,
+            cwd=ROOT,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout.split())
+    assert told[0] == told[1]
+    assert len(set(told[0])) == len(CANDIDATES)
 
 
 @pytest.mark.parametrize("name", CANDIDATES)
