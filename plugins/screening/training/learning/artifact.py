@@ -22,12 +22,15 @@ The same training gives the same bytes, in any process: nothing in it tells a ti
 import hashlib
 import io
 import json
+import pickle
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import joblib
 import numpy as np
+from joblib.numpy_pickle import NumpyPickler
 
 from screening.errors import FatalError
 from screening.model.threads import single_threaded
@@ -37,6 +40,7 @@ from screening.training.data import Floats, TrainingSet
 from screening.training.learning.fit import Fitted
 from screening.training.plan import TrainingPlan
 
+PROTOCOL = pickle.DEFAULT_PROTOCOL
 _HOUR = timedelta(hours=1)
 _LEAF = -1  # child of a node that has none, in scikit-learn
 
@@ -191,8 +195,19 @@ def _same_everywhere(model: Any) -> Any:
     return copy
 
 
+class _OneTextOneObject(NumpyPickler):  # type: ignore[misc]
+    """joblib's own pickler, to which equal texts are one object.
+
+    A pickle tells which of two equal texts are one object. Of attributes' names that depends on what the process did
+    before: once it has unpickled an estimator, later ones of its class may share that one's names.
+    """
+
+    def save(self, obj: Any) -> Any:
+        return super().save(sys.intern(obj) if type(obj) is str else obj)
+
+
 def model_bytes(content: Any) -> bytes:
-    """Return the bytes of model.pkl, of what `model_content` returned."""
+    """Return the bytes of model.pkl, of what `model_content` returned, for `joblib.load`."""
     file = io.BytesIO()
-    joblib.dump(content, file)
+    _OneTextOneObject(file, protocol=PROTOCOL).dump(content)
     return file.getvalue()
