@@ -1,6 +1,6 @@
 """A MIMIC-IV folder of any size for benchmarks: seeded, and written as a stream, so that memory does not grow with it.
 
-    .venv/bin/python bench/mimic_rows.py /tmp/mimic --million-rows 20
+    .venv/bin/python bench/mimic_rows.py var/mimic --million-rows 20
 
 Rows are as in MIMIC-IV: stays one after the other, each hour of a stay a block of charted items, of which heart rate,
 respiratory rate and temperature make 6 %; three rows of five hold text. What the rows say is of no interest here; a

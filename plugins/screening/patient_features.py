@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 GENDER = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
 """The tutorial's `encode_gender`: M=1, F=0; every other gender is missing, never a third number."""
 OLDEST = 130
-"""Nobody has lived so long: such a birth date is a placeholder (0001-01-01, 1800-01-01), or the time is one."""
+"""Nobody has lived so long: such a birth date stands for none (0001-01-01, 1800-01-01), or the time does."""
 
 
 def patient_features(
