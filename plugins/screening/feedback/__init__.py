@@ -1,0 +1,1 @@
+"""What users did with the cards: kept so that nothing acknowledged is lost, and told as rates."""
