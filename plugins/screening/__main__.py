@@ -8,6 +8,7 @@ seed            load the synthetic hospital into a FHIR server
 train           train a model from MIMIC-IV, judge it, and publish what passes
 demo-patients   find patients of each risk level, and write and upload their files
 parity          hold MIMIC-IV's tables against the same patients on FHIR, bit for bit
+feedback        what users did with the sidecar's cards
 """
 
 import argparse
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from screening import commands, demo_commands, model_commands, train_commands
+from screening import commands, demo_commands, feedback_commands, model_commands, train_commands
 from screening.errors import ScreeningError
 from screening.training.plan import INVENTED_PATIENTS
 
@@ -166,6 +167,7 @@ def parser() -> argparse.ArgumentParser:
     seed.add_argument("--style", choices=("loinc", "mimic"), default="loinc")
     seed.add_argument("--ids", choices=("client", "server"), default="client", help="who chooses the resources' ids")
     seed.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
+    feedback_commands.add_feedback(verbs)
     return whole
 
 
