@@ -28,6 +28,7 @@ NO_REASON, COMMENT_ONLY = "no reason given", "a comment only"
 class _Tally:
     issued: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    acceptable: int = 0
     seconds: list[float] = field(default_factory=list)
 
     def group(self, name: str) -> Group:
@@ -38,7 +39,7 @@ class _Tally:
             # A card may be answered before it is remembered, and so be missing among the issued for a moment.
             max(self.issued, answered),
             answered,
-            share(self.outcomes["accepted"], answered),
+            share(self.outcomes["accepted"], self.acceptable),
             share(self.outcomes["overridden"], answered),
             median(self.seconds) if self.seconds else None,
             answered < FEW,
@@ -78,6 +79,7 @@ class Counting:
         self.before_card += seconds < 0
         for tally in self.tallies(last):
             tally.outcomes[last.outcome] += 1
+            tally.acceptable += bool(last.suggestions) or last.outcome == "accepted"
             if seconds >= 0:
                 tally.seconds.append(seconds)
         if last.outcome == "overridden":
@@ -145,6 +147,7 @@ def _answers(service: str | None, since: datetime | None) -> Select[Any]:
     own = (
         feedback.c.card, feedback.c.service, feedback.c.outcome, feedback.c.outcome_at, feedback.c.reason_code,
         feedback.c.reason_system, feedback.c.reason_display, feedback.c.user_comment, issued.c.issued_at,
+        issued.c.suggestions,
     )  # fmt: skip
     question = select(*own, *_GROUPED).outerjoin_from(feedback, issued, feedback.c.card == issued.c.card)
     if service is not None:

@@ -17,7 +17,9 @@ class Group:
         Of the service, the model or the level.
     issued, answered
         Cards that were given; those of them that feedback came for.
-    accepted, overridden
+    accepted
+        Of the answered that had a suggestion: there is nothing to accept on others. None where none was.
+    overridden
         Of the answered; None where none was.
     median_seconds
         From the card to what was done with it; None where nothing was, or only before the card by the client's clock.

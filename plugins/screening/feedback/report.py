@@ -74,10 +74,10 @@ def as_text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     total = report.total
-    of = f" of {report.service}" if report.service else ""
+    whose = f" of {report.service}" if report.service else ""
     when = f" since {report.since.isoformat()}" if report.since else ""
     yield (
-        f"Cards{of}{when}: {total.issued} issued, {total.answered} answered, {total.issued - total.answered} without "
+        f"Cards{whose}{when}: {total.issued} issued, {total.answered} answered, {total.issued - total.answered} without "
         "feedback"
     )
     yield ""
@@ -118,7 +118,7 @@ def _cells(group: Group, *, indented: bool) -> tuple[str, ...]:
 def _share(found: Share | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
-    return f"{found.count} ({found.share:.0%})", f"{found.low * 100:.0f}-{found.high:.0%}"
+    return f"{found.count} of {found.of} ({found.share:.0%})", f"{found.low * 100:.0f}-{found.high:.0%}"
 
 
 def _time(seconds: float | None) -> str:
@@ -133,7 +133,7 @@ def _reasons(report: Report) -> Iterator[str]:
         counted, interval = _share(one.share)
         few = " *" if one.share.of < FEW else ""
         code = f" [{one.system}|{one.code}]" if one.system else ""
-        yield f"  {one.model}: {one.name}{code}: {counted} of {one.share.of}{few}, {interval}"
+        yield f"  {one.model}: {one.name}{code}: {counted}{few}, {interval}"
 
 
 def _notes(report: Report) -> Iterator[str]:
@@ -144,6 +144,7 @@ def _notes(report: Report) -> Iterator[str]:
     notes = {
         f"* fewer than {FEW} cards: too few to compare; read the interval, not the percentage": few,
         "Rates are of the answered cards. Silence is no answer: the card was ignored, or its EHR sends no feedback": True,
+        "Only a card with a suggestion can be accepted (CDS Hooks): accepted is of those, overridden of all answered": True,
         "The intervals (Wilson) take answers as independent; those of one clinician or patient are not": total.answered
         > 0,
         f"{report.changed} cards were answered differently one time and another: the last answer counts": report.changed,

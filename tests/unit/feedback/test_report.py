@@ -104,6 +104,15 @@ def test_a_card_answered_before_it_was_given_is_counted_and_told(filled: Filled)
     assert (report.before_card, report.total.median_seconds) == (1, None)
 
 
+def test_a_card_without_a_suggestion_does_not_speak_against_accepting(filled: Filled) -> None:
+    cards = [issued(1), issued(2, suggestions=()), issued(3, suggestions=()), issued(4)]
+    total = make_report(filled(cards, [answer(1, "accepted"), answer(2), answer(3), answer(4)])).total
+    assert total.accepted is not None
+    assert total.overridden is not None
+    assert (total.accepted.count, total.accepted.of) == (1, 2)
+    assert (total.overridden.count, total.overridden.of) == (3, 4)
+
+
 def test_service_and_since_choose(filled: Filled) -> None:
     later = GIVEN + timedelta(hours=2)
     cards = [issued(1), issued(2, issued_at=later), issued(3, service="aki-risk")]
@@ -134,7 +143,7 @@ def test_numbers_that_are_not_small_are_not_said_to_be(filled: Filled) -> None:
     )
     assert not report.total.few
     assert "*" not in as_text(report)
-    assert "20 (50%)" in as_text(report)
+    assert "20 of 40 (50%)" in as_text(report)
     assert "35-65%" in as_text(report)
 
 
