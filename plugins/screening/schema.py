@@ -5,7 +5,6 @@ has an effect or is listed under `DESCRIBING`; an unknown key is an error with i
 `docs/schema.md` is the reference.
 """
 
-import copy
 import hashlib
 from datetime import timedelta
 from pathlib import Path
@@ -17,14 +16,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from screening.errors import SchemaError
 from screening.feature_rules import code_problems, mimic_problems, source_problems
-from screening.strict_yaml import duration, read_mapping, read_text, sentence
+from screening.strict_yaml import duration, read_mapping, read_text, validated
 from screening.units import KNOWN, by_text
 
 DESCRIBING = (
@@ -251,34 +248,7 @@ def parse_schema(text: str, source: str = "schema") -> Schema:
     SchemaError
         With every problem found, each with the path of its key.
     """
-    data: Any = read_mapping(text, source, needs="name, version and features")
-    problems: dict[str, None] = {}
-    while True:
-        try:
-            schema = Schema.model_validate(data)
-        except ValidationError as error:
-            found = error.errors(include_url=False)
-        else:
-            break
-        problems |= dict.fromkeys(sentence(item) for item in found)
-        unknown = [item["loc"] for item in found if item["type"] == "extra_forbidden"]
-        if not unknown:
-            break
-        data = _without(data, unknown)  # else pydantic keeps back what the other keys get wrong together
-    if problems:
-        raise SchemaError(source, list(problems))
-    return schema
-
-
-def _without(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
-    """Return a copy without the keys at these paths."""
-    data = copy.deepcopy(data)
-    for path in paths:
-        holder = data
-        for part in path[:-1]:
-            holder = holder[part]
-        holder.pop(path[-1], None)  # may be gone: a YAML alias puts one mapping in two places
-    return data
+    return validated(Schema, read_mapping(text, source, needs="name, version and features"), source)
 
 
 def load_schema(path: Path | str) -> Schema:

@@ -1,14 +1,18 @@
 """YAML without PyYAML's silences: a key that stands twice, or is no text, is an error."""
 
+import copy
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from screening.errors import SchemaError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d)")
 _STEPS = {"m": 1, "min": 1, "h": 60, "d": 1440}
@@ -88,6 +92,48 @@ def duration(value: object) -> object:
     if not _SHORTEST <= minutes <= _LONGEST:
         raise ValueError(f"{value!r} is not between a minute and 100 years (1m to 36525d)")
     return timedelta(minutes=minutes)
+
+
+def validated(model: type[_Model], data: Any, source: str, **context: Any) -> _Model:
+    """Read a mapping as this model.
+
+    Parameters
+    ----------
+    context
+        What the model's validators find in `info.context`.
+
+    Raises
+    ------
+    SchemaError
+        With every problem found, each with the path of its key.
+    """
+    problems: dict[str, None] = {}
+    while True:
+        try:
+            read = model.model_validate(data, context=context)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+        else:
+            break
+        problems |= dict.fromkeys(sentence(item) for item in found)
+        unknown = [item["loc"] for item in found if item["type"] == "extra_forbidden"]
+        if not unknown:
+            break
+        data = _without(data, unknown)  # else pydantic keeps back what the other keys get wrong together
+    if problems:
+        raise SchemaError(source, list(problems))
+    return read
+
+
+def _without(data: Any, paths: list[tuple[int | str, ...]]) -> Any:
+    """Return a copy without the keys at these paths."""
+    data = copy.deepcopy(data)
+    for path in paths:
+        holder = data
+        for part in path[:-1]:
+            holder = holder[part]
+        holder.pop(path[-1], None)  # may be gone: a YAML alias puts one mapping in two places
+    return data
 
 
 def sentence(item: Any) -> str:
