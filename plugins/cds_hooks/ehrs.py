@@ -1,0 +1,168 @@
+"""The YAML of the EHRs that may call: who they are, where their keys are, and where their patients' data may be fetched.
+
+`include/ehrs.example.yaml` shows every key. An unknown key is an error with its path, and all errors are told at once.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from screening.errors import FhirFatalError, SchemaError
+from screening.fhir_client.address import checked_base_url, is_loopback
+from screening.strict_yaml import read_mapping, read_text, validated
+
+_PRINTABLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ehr:
+    """One EHR.
+
+    Attributes
+    ----------
+    iss
+        What its JWTs say in `iss`; None: it cannot call with a JWT, and its entry serves `CDS_AUTH=off` alone.
+    jwks
+        The file of its JWK Set (RFC 7517, section 5); None where `jku` tells.
+    jku
+        The URL of its JWK Set, letter by letter what a JWT's header may name; None where `jwks` tells.
+    tenants
+        The `tenant`s that may call; empty: any, and none.
+    fhir_servers
+        Base URLs without trailing slash from which data that were not sent may be fetched with the call's token.
+    """
+
+    iss: str | None = None
+    jwks: Path | None = None
+    jku: str | None = None
+    tenants: tuple[str, ...] = ()
+    fhir_servers: tuple[str, ...] = ()
+
+
+def _protected(text: str) -> str:
+    """Check an absolute URL that keys or patient data come from."""
+    try:
+        checked_base_url(text, allow_http=True)
+        loopback = is_loopback(urlsplit(text).hostname or "")
+    except FhirFatalError:
+        raise ValueError("must be https://HOST/PATH without credentials, fragment and '..'") from None
+    if text.startswith("http:") and not loopback:
+        raise ValueError("must be https; plain http is for this machine alone (127.0.0.1, localhost)")
+    return text
+
+
+def _key_url(text: str) -> str:
+    """Check a URL of keys; it may have a query, as some identity providers' have."""
+    base, _, query = text.partition("?")
+    if query and (not _PRINTABLE.fullmatch(query) or "#" in query):
+        raise ValueError("must be https://HOST/PATH without credentials, fragment and '..'")
+    _protected(base)
+    return text
+
+
+def _server_url(text: str) -> str:
+    return _protected(text).rstrip("/")
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    iss: _Text | None = None
+    jwks: Annotated[str, StringConstraints(min_length=1)] | None = None
+    jku: Annotated[str, AfterValidator(_key_url)] | None = None
+    tenants: Annotated[tuple[_Text, ...], BeforeValidator(_tuple)] = ()
+    fhir_servers: Annotated[tuple[Annotated[str, AfterValidator(_server_url)], ...], BeforeValidator(_tuple)] = ()
+
+    @field_validator("jwks")
+    @classmethod
+    def _there(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Give the path as it is from here; it is written as from the YAML's folder."""
+        folder: Path = (info.context or {})["folder"]
+        if value is not None and not (folder / value).is_file():
+            raise ValueError(f"no such file: {folder / value}")
+        return None if value is None else str(folder / value)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        keys = sum(value is not None for value in (self.jwks, self.jku))
+        if self.iss is not None and keys != 1:
+            raise ValueError("give exactly one of jwks and jku")
+        if self.iss is None and (keys or self.tenants):
+            raise ValueError("iss is missing: without it jwks, jku and tenants have no effect")
+        if self.iss is None and not self.fhir_servers:
+            raise ValueError("give iss with jwks or jku; with CDS_AUTH=off, fhir_servers alone will do")
+        return self
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    ehrs: Annotated[tuple[_Entry, ...], BeforeValidator(_tuple), Field(min_length=1)]
+
+    @field_validator("ehrs")
+    @classmethod
+    def _once(cls, value: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+        named = [entry.iss for entry in value if entry.iss is not None]
+        if twice := sorted({iss for iss in named if named.count(iss) > 1}):
+            raise ValueError(f"{', '.join(twice)} stands twice; an iss has one entry")
+        return value
+
+
+def load_ehrs(path: Path) -> tuple[Ehr, ...]:
+    """Read the EHRs that may call.
+
+    Raises
+    ------
+    SchemaError
+        With every problem found, each with the path of its key.
+    """
+    data = read_mapping(read_text(path), path.name, needs="ehrs: a list of who may call")
+    entries = validated(_File, data, path.name, folder=path.parent).ehrs
+    return tuple(
+        Ehr(
+            iss=entry.iss,
+            jwks=None if entry.jwks is None else Path(entry.jwks),
+            jku=entry.jku,
+            tenants=entry.tenants,
+            fhir_servers=entry.fhir_servers,
+        )
+        for entry in entries
+    )
+
+
+def by_iss(ehrs: Sequence[Ehr]) -> dict[str, Ehr]:
+    """Return the EHRs by their `iss`, for where every call must name one.
+
+    Raises
+    ------
+    SchemaError
+        One has no `iss`, or there is none at all.
+    """
+    problems = [f"ehrs.{at}.iss: is missing; CDS_AUTH=required needs it" for at, ehr in enumerate(ehrs) if not ehr.iss]
+    if not ehrs:
+        problems = ["ehrs: names nobody who may call; CDS_AUTH=required needs one"]
+    if problems:
+        raise SchemaError("CDS_EHRS", problems)
+    return {ehr.iss: ehr for ehr in ehrs if ehr.iss}
