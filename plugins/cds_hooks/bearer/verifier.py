@@ -1,0 +1,157 @@
+"""Verify a call's bearer JWT, in the order of what it costs: cheap checks, key, signature, used tokens."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+
+from cds_hooks.bearer.claims import check_audience, check_times, tenant_of
+from cds_hooks.bearer.key_set import KeySetError, plain
+from cds_hooks.bearer.key_sources import FILE_FRESH, KeyFile, KeyUrl, first_read
+from cds_hooks.bearer.keys import Keys
+from cds_hooks.bearer.rejections import CannotVerify, Unauthorized
+from cds_hooks.bearer.token import ALGORITHMS, Token, is_name, read_token
+from cds_hooks.bearer.used_tokens import UsedTokens
+from cds_hooks.ehrs import Ehr, by_iss
+from screening.errors import SchemaError
+
+logger = logging.getLogger(__name__)
+
+URL_PAUSE = 30.0
+"""Seconds between two requests for an EHR's keys, whatever keys the callers name."""
+
+_ALGORITHMS = {name: jwt.get_algorithm_by_name(name) for name in ALGORITHMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, verified.
+
+    Attributes
+    ----------
+    iss
+        The EHR.
+    jti
+        This token's own name.
+    tenant
+        The organisation within the EHR; None where the token names none.
+    """
+
+    iss: str
+    jti: str
+    tenant: str | None = None
+
+
+class Verifier:
+    """Verifies the JWTs of all EHRs; made once, used by all threads, and by all workers that are forked from here.
+
+    Parameters
+    ----------
+    ehrs
+        Who may call.
+    base_url
+        The public address, without a trailing slash; `aud` is compared with it and the path.
+    state
+        Folder that the workers share.
+    clock
+        Gives Unix time in seconds.
+
+    Raises
+    ------
+    SchemaError
+        An EHR has no `iss`, or its file no key that can verify a token; all of them at once.
+    OSError or sqlite3.Error
+        The store of used tokens cannot be made.
+    """
+
+    def __init__(self, ehrs: Sequence[Ehr], base_url: str, state: Path, clock: Callable[[], float] = time.time) -> None:
+        self._ehrs = by_iss(ehrs)
+        self._base_url, self._clock = base_url.rstrip("/"), clock
+        self._keys = _keys(self._ehrs, clock)
+        self._used = UsedTokens(state / "used_tokens.db")
+
+    def verify(self, authorization: str | None, path: str) -> Caller:
+        """Verify the token of one call, and use it up.
+
+        Parameters
+        ----------
+        authorization
+            The Authorization header; None where there is none.
+        path
+            The path of the endpoint invoked as our routes know it, such as `/cds-services/sepsis-risk`.
+
+        Raises
+        ------
+        Unauthorized
+            It is missing, not good, or was used before. Why stands in our log with `iss` and `jti`, and nowhere else.
+        CannotVerify
+            That cannot be found out: the EHR's keys cannot be had, or the token cannot be recorded as used.
+        """
+        token: Token | None = None
+        try:
+            token = read_token(authorization)
+            return self._caller(token, path)
+        except Unauthorized as refusal:
+            logger.warning("call not authorized: %s", refusal.reason, extra=_named(token))
+            raise
+        except CannotVerify as refusal:
+            logger.error("call cannot be verified: %s", refusal.reason, extra=_named(token))  # noqa: TRY400 - words of ours
+            raise
+
+    def warm(self) -> None:
+        """Begin to fetch the keys of every URL, so that the first call need not wait; a worker does so once it runs."""
+        for keys in self._keys.values():
+            keys.warm()
+
+    def close(self) -> None:
+        """Close this process' connection to the store of used tokens."""
+        self._used.close()
+
+    def _caller(self, token: Token, path: str) -> Caller:
+        now = self._clock()
+        iss, jti = token.claims.get("iss"), token.claims.get("jti")
+        ehr = self._ehrs.get(iss) if isinstance(iss, str) else None
+        if ehr is None or ehr.iss is None:
+            raise Unauthorized("iss is missing or unknown")
+        if token.jku is not None and token.jku != ehr.jku:
+            raise Unauthorized("jku is not the EHR's")
+        if not is_name(jti):
+            raise Unauthorized("jti is missing or unusable")
+        check_audience(token.claims, self._base_url + path)
+        until = check_times(token.claims, now)
+        caller = Caller(ehr.iss, jti, tenant_of(token.claims, ehr.tenants))
+        key = self._keys[caller.iss].find(token.kid, token.alg)
+        if not _ALGORITHMS[token.alg].verify(token.signed, key, token.signature):
+            raise Unauthorized("the signature is not the EHR's")
+        if not self._used.use(caller.iss, jti, until=until, now=now):
+            raise Unauthorized("used before")
+        return caller
+
+
+def _keys(ehrs: dict[str, Ehr], clock: Callable[[], float]) -> dict[str, Keys]:
+    found: dict[str, Keys] = {}
+    problems = []
+    for iss, ehr in ehrs.items():
+        if ehr.jku is not None:
+            found[iss] = Keys(iss, KeyUrl(ehr.jku), clock, pause=URL_PAUSE, aside=True)
+        elif ehr.jwks is not None:
+            source = KeyFile(ehr.jwks)
+            found[iss] = Keys(iss, source, clock, pause=FILE_FRESH, aside=False)
+            try:
+                first_read(source)
+            except KeySetError as error:
+                problems.append(f"{ehr.jwks.name}: {error}")
+        else:
+            problems.append(f"{iss}: has neither jwks nor jku")
+    if problems:
+        raise SchemaError("CDS_EHRS", problems)
+    return found
+
+
+def _named(token: Token | None) -> dict[str, str | None]:
+    """Name the token for the log: only by text that cannot be taken for something else there."""
+    claims = token.claims if token else {}
+    return {"iss": plain(claims.get("iss")), "jti": plain(claims.get("jti"))}
