@@ -1,6 +1,7 @@
 """CH-62, CH-66: which keys of a JWK Set can verify a token, and what is said of the others."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -13,6 +14,7 @@ from tests.unit.cds_hooks.bearer.issuer import EC_KEY, OURS, RSA_KEY, jwk, key_s
 from cds_hooks.bearer.key_set import KeySetError, parse_key_set, plain
 
 P256 = ec.generate_private_key(ec.SECP256R1())
+HUGE = SimpleNamespace(public_key=rsa.RSAPublicNumbers(65537, 2**8200 + 1).public_key)
 PRIVATE = {**jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY, as_dict=True), "kid": "a"}
 
 
@@ -41,6 +43,7 @@ def test_ch66_members_that_fit(members: dict[str, Any]) -> None:
     (jwk(ec.generate_private_key(ec.SECP521R1()), "a"), "neither EC P-384"),
     (jwk(P256, "a", crv="P-384"), "broken"),
     (jwk(rsa.generate_private_key(65537, 1024), "a"), "2048 to 8192 bits"),  # noqa: S505 - what is refused
+    (jwk(HUGE, "a"), "2048 to 8192 bits"),
     (jwk(EC_KEY, "a", alg="ES256"), "another algorithm than ES384"),
     (jwk(RSA_KEY, "a", alg="RS256"), "another algorithm than RS384"),
     (jwk(RSA_KEY, "a", alg="ES384"), "another algorithm than RS384"),

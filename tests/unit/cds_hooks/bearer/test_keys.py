@@ -177,6 +177,20 @@ def test_ch66_calls_that_come_together_look_once(aside: Keys, source: Source) ->
     assert source.looks == 1
 
 
+def test_ch66_one_look_at_a_time_however_short_the_pause(
+    source: Source, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FETCH_SECONDS", 0.05)
+    keys = Keys("ehr", source, clock, pause=5, aside=True)
+    source.open.clear()
+    for _ in range(3):
+        assert found(keys) == "503"
+        clock.now += 9
+    assert source.looks == 1
+    source.open.set()
+    until(lambda: idle(keys))
+
+
 def test_ch66_a_look_that_does_not_end_is_given_up(
     aside: Keys, source: Source, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,11 @@ def test_ch60_none_basic_and_garbage_are_401_on_every_endpoint(
     assert (caught.value.status, caught.value.headers) == (401, {"WWW-Authenticate": "Bearer"})
 
 
+def test_ch60_a_header_that_is_too_long_is_not_even_taken_apart(verifier: Verifier) -> None:
+    assert reason(verifier, bearer(claims(sub="x" * 16 * 1024))) == "the Authorization header is too long"
+    assert verifier.verify(bearer(claims(sub="x" * 10 * 1024)), PATH).iss == ISS
+
+
 def test_ch60_the_body_gives_no_reason(verifier: Verifier) -> None:
     bodies = set()
     for header in (
