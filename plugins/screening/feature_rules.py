@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from screening.units import KNOWN
 
 if TYPE_CHECKING:
-    from screening.schema import Feature
+    from screening.schema_features import Feature
 
 _FIELDS = {  # (resource, field): transform and unit
     ("Patient", "birthDate"): ("calculate_age", "a"),

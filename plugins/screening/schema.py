@@ -10,19 +10,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from screening.feature_rules import code_problems, mimic_problems, source_problems
+from screening.schema_features import PRESENCE, Coding, Feature, MimicSource, Part, Text
 from screening.strict_yaml import duration, read_mapping, read_text, validated
-from screening.units import KNOWN, by_text
+
+__all__ = [
+    "DESCRIBING",
+    "PRESENCE",
+    "Coding",
+    "Cohort",
+    "Feature",
+    "MimicSource",
+    "RiskLevels",
+    "Schema",
+    "Text",
+    "Window",
+    "load_schema",
+    "parse_schema",
+]
 
 DESCRIBING = (
     "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
@@ -30,35 +36,17 @@ DESCRIBING = (
 )  # fmt: skip
 """Keys that only describe: they are kept and shown, and change no score."""
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-PRESENCE = ("Condition", "MedicationRequest", "MedicationAdministration")
 _COLUMNS = ("patient_id", "prediction_time", "standing", "reason", "encounter")
 """Columns that stand beside the features in `FeatureMatrix.rows`."""
 
 
-def _tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Coding(_Part):
-    """One (system, code) that is matched exactly over all codings of a resource."""
-
-    system: Text
-    code: Text
-    display: str = ""
-
-
-class Window(_Part):
+class Window(Part):
     """Values with prediction_time - lookback < effective <= prediction_time count."""
 
     lookback: Annotated[timedelta, BeforeValidator(duration)]
 
 
-class RiskLevels(_Part):
+class RiskLevels(Part):
     """Inclusive lower bounds of `moderate` and `high` on the probability as written (4 decimals)."""
 
     moderate: float = Field(default=0.4, gt=0, lt=1)
@@ -71,7 +59,7 @@ class RiskLevels(_Part):
         return self
 
 
-class Cohort(_Part):
+class Cohort(Part):
     """Who is screened when a run names nobody: a FHIR search, a Group, or a list of logical ids."""
 
     search: Text | None = None
@@ -85,104 +73,14 @@ class Cohort(_Part):
         return self
 
 
-class MimicSource(_Part):
-    """Where MIMIC-IV keeps the same quantity; training reads it there."""
-
-    table: Literal["chartevents", "labevents", "patients"]
-    itemid: Annotated[
-        tuple[int, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-    ] = ()
-
-
-class Feature(_Part):
-    """One column of the feature matrix.
-
-    Attributes
-    ----------
-    codes
-        (system, code) pairs; the tutorial's `code` and `code_system` become one pair.
-    unit
-        The canonical unit as a UCUM code; a known text (`bpm`, `°F`, `K/uL`) is turned into its code.
-    range
-        Inclusive bounds in the canonical unit; a value outside is dropped and counted.
-    aggregate
-        How the values in the window become one number. `delta` is last minus first and needs two values.
-    assume_unit
-        Accept a Quantity without any unit as being in the canonical one.
-    molar_mass
-        Of the analyte, g/mol; lets mg/dL and mmol/L meet.
-    """
-
-    name: Text
-    fhir_resource: Literal[
-        "Observation", "Patient", "Condition", "MedicationRequest", "MedicationAdministration", "Encounter"
-    ]
-    code: Text | None = None
-    code_system: Text | None = None
-    codes: tuple[Coding, ...] = ()
-    field: Literal["birthDate", "gender", "period"] | None = None
-    transform: Literal["calculate_age", "encode_gender", "hours_since_admission"] | None = None
-    unit: str | None = None
-    dtype: Literal["float64", "float32", "int64", "int32", "bool"] = "float64"
-    required: bool = False
-    display: str = ""
-    mimic: MimicSource | None = None
-    range: tuple[float, float] | None = None
-    aggregate: Literal["last", "first", "mean", "median", "min", "max", "count", "delta", "present"] | None = None
-    assume_unit: bool = False
-    molar_mass: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-
-    @field_validator("codes", mode="before")
-    @classmethod
-    def _codes(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("range", mode="before")
-    @classmethod
-    def _range(cls, value: object) -> object:
-        return tuple(float(v) if type(v) is int else v for v in value) if isinstance(value, list) else value
-
-    @field_validator("unit")
-    @classmethod
-    def _unit(cls, value: str | None) -> str | None:
-        unit = None if value is None else by_text(value)
-        if value is not None and unit is None:
-            raise ValueError(f"{value!r} is unknown; known: {', '.join(sorted(KNOWN))}")
-        return unit.code if unit else None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _tutorial_code(cls, data: object) -> object:
-        """Turn the tutorial's `code` and `code_system` into the one pair of `codes`."""
-        if isinstance(data, dict) and "codes" not in data and {"code", "code_system"} <= data.keys():
-            pair = {"system": data["code_system"], "code": data["code"]}
-            if all(isinstance(part, str) for part in pair.values()):  # else the error stands at the key itself
-                return {**data, "codes": [pair]}
-        return data
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        problems = [*code_problems(self), *source_problems(self), *mimic_problems(self)]
-        if self.range is not None and not self.range[0] < self.range[1]:
-            problems.append("range must be [low, high] with low below high")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    @property
-    def how(self) -> str:
-        """The aggregate in force: mean for an Observation as in the tutorial, present for a Condition or medication."""
-        return self.aggregate or ("mean" if self.fhir_resource == "Observation" else "present")
-
-
-class Schema(_Part):
+class Schema(Part):
     """One screen. `docs/schema.md` tells every key; those in `DESCRIBING` change no score."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
     version: Text
     description: str = ""
-    model_info: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    model_info: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
     outcome: Coding | None = None
     model: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
     window: Window | None = None

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from screening import schema as schema_module
+from screening import schema_features
 from screening.features import featurize
 from screening.readers.fhir import read
 from screening.schema import DESCRIBING, Feature, Schema, load_schema, parse_schema
@@ -23,18 +24,20 @@ ROOT = Path(__file__).resolve().parents[2]
 SCREENING = ROOT / "plugins" / "screening"
 SCHEMA_DOC = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
 OBSERVATIONS_DOC = (ROOT / "docs" / "observations.md").read_text(encoding="utf-8")
+MODULES = (schema_module.__name__, schema_features.__name__)
 SECTIONS = {
     "Schema": "Top level", "Window": "Window", "RiskLevels": "Risk levels", "Cohort": "Cohort", "Coding": "Codings",
     "Feature": "Features", "MimicSource": "MIMIC",
 }  # fmt: skip
-"""Model of `screening.schema` → heading of the section that tells its keys."""
+"""Model of `MODULES` → heading of the section that tells its keys."""
 WORD = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def models() -> dict[str, type[BaseModel]]:
     """Return the schema's parts by name."""
-    found = inspect.getmembers(schema_module, lambda one: inspect.isclass(one) and issubclass(one, BaseModel))
-    return {name: one for name, one in found if one.__module__ == schema_module.__name__ and not name.startswith("_")}
+    found = [*vars(schema_module).values(), *vars(schema_features).values()]
+    parts = [one for one in found if inspect.isclass(one) and issubclass(one, BaseModel) and one.__module__ in MODULES]
+    return {one.__name__: one for one in parts if one is not schema_features.Part}
 
 
 def rows(heading: str) -> dict[str, list[str]]:
