@@ -42,6 +42,10 @@ def source_problems(feature: "Feature") -> list[str]:
         problems, idle = _observation_problems(feature)
     else:
         problems, idle = _presence_problems(feature)
+    if kind != "Observation":
+        idle.append("order")
+    elif feature.order and feature.how == "count":
+        problems.append("order has no effect with aggregate count: absence is the value 0")
     if kind not in ("Patient", "Encounter"):
         idle += ["field", "transform"]
         if not feature.codes:

@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 DESCRIBING = (
-    "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
-    "features.*.codes.*.display",
+    "title", "description", "model_info", "metadata", "outcome.display", "features.*.display", "features.*.dtype",
+    "features.*.codes.*.display", "features.*.order.display",
 )  # fmt: skip
 """Keys that only describe: they are kept and shown, and change no score."""
 
@@ -78,6 +78,7 @@ class Schema(Part):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
     version: Text
+    title: str = ""
     description: str = ""
     model_info: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -90,6 +91,7 @@ class Schema(Part):
     preliminary: bool = True
     cohort: Cohort | None = None
     schedule: Text | None = None
+    only_screened: bool = False
     features: dict[str, Feature]
 
     @field_validator("features", mode="before")
@@ -116,6 +118,11 @@ class Schema(Part):
         return self
 
     @property
+    def heading(self) -> str:
+        """The title in one line; without one the name as words."""
+        return " ".join(self.title.split()) or self.name.replace("_", " ").strip().capitalize()
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names in the order of the YAML: the columns of the feature matrix."""
         return tuple(self.features)
@@ -130,10 +137,10 @@ class Schema(Part):
         return tuple(feature for feature in self.features.values() if feature.fhir_resource in resources)
 
     def fingerprint(self) -> str:
-        """Return the sha256 of all that can change a feature's value; describing keys are left out."""
-        leave = ("description", "model_info", "metadata", "cohort", "schedule", "features")
+        """Return the sha256 of all that can change a score; describing keys, and who sees what, are left out."""
+        leave = ("title", "description", "model_info", "metadata", "cohort", "schedule", "only_screened", "features")
         body = self.model_dump_json(exclude={"outcome": {"display"}} | dict.fromkeys(leave, True))
-        without: Any = {"display": True, "dtype": True, "codes": {"__all__": {"display"}}}
+        without: Any = {"display": True, "dtype": True, "order": True, "codes": {"__all__": {"display"}}}
         body += "".join(feature.model_dump_json(exclude=without) for feature in self.features.values())
         return hashlib.sha256(body.encode()).hexdigest()
 

@@ -55,6 +55,8 @@ class Feature(Part):
         Accept a Quantity without any unit as being in the canonical one.
     molar_mass
         Of the analyte, g/mol; lets mg/dL and mmol/L meet.
+    order
+        What a card suggests to order where the value is missing; None suggests nothing.
     """
 
     name: Text
@@ -75,6 +77,7 @@ class Feature(Part):
     aggregate: Literal["last", "first", "mean", "median", "min", "max", "count", "delta", "present"] | None = None
     assume_unit: bool = False
     molar_mass: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    order: Coding | None = None
 
     @field_validator("codes", mode="before")
     @classmethod

@@ -79,7 +79,7 @@ def test_every_key_is_told_with_its_default(name: str) -> None:
 def test_keys_that_only_describe_are_marked_and_no_others() -> None:
     told = {(name, key): cells for name, heading in SECTIONS.items() for key, cells in rows(heading).items()}
     marked = {where for where, cells in told.items() if "*only describes*" in cells[1]}
-    parts = {"features.*": "Feature", "features.*.codes.*": "Coding", "outcome": "Coding"}
+    parts = {"features.*": "Feature"} | dict.fromkeys(["features.*.codes.*", "features.*.order", "outcome"], "Coding")
     expected = set()
     for path in DESCRIBING:
         where, _, key = path.rpartition(".")

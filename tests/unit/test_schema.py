@@ -1,5 +1,6 @@
 """The schema YAML: what loads, what each key means, and what is refused with the path of its key."""
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.charts import LOINC, sepsis
+from tests.charts import LOINC, ROOT, sepsis
 
 from screening.errors import SchemaError
 from screening.schema import DESCRIBING, Schema, load_schema, parse_schema
@@ -104,6 +105,17 @@ class TestTheShippedSchema:
         pairs = [(c.system, c.code) for feature in sepsis().features.values() for c in feature.codes]
         assert len(pairs) == len(set(pairs))
 
+    def test_what_it_lets_order_is_what_it_reads(self) -> None:
+        orders = {f.name: f.order for f in sepsis().features.values() if f.order}
+        assert set(orders) == {"wbc", "lactate", "creatinine"}
+        for name, order in orders.items():
+            assert (order.system, order.code) in [(c.system, c.code) for c in sepsis().features[name].codes]
+            assert order.display
+
+    def test_the_champion_fits_the_shipped_schema_whatever_the_cards_show(self) -> None:
+        manifest = json.loads((ROOT / "include/models/sepsis/1.0.0/manifest.json").read_text(encoding="utf-8"))
+        assert sepsis().fingerprint() == manifest["schema_sha256"]
+
     def test_what_it_asks_for(self) -> None:
         schema = sepsis()
         assert schema.lookback == timedelta(hours=24)
@@ -154,6 +166,11 @@ def test_what_is_no_lookback(text: str) -> None:
         (LEAST.replace("name: small", "name: a/b"), "name", "pattern"),
         (LEAST.replace("unit: bpm", "unit: furlong"), "features.heart_rate.unit", "'furlong' is unknown"),
         (LEAST.replace("Observation", "Specimen"), "features.heart_rate.fhir_resource", "Observation"),
+        (with_feature(f"{OBSERVATION}, order: 2160-0"), "features.extra.order", "valid dictionary"),
+        (with_feature(f"{OBSERVATION}, order: {{system: s}}"), "features.extra.order.code", "is missing"),
+        (with_feature(f"{OBSERVATION}, order: {{system: s, code: ''}}"), "features.extra.order.code", "at least 1"),
+        (LEAST + "only_screened: 1\n", "only_screened", "boolean"),
+        (LEAST + "title: [Sepsis]\n", "title", "must be text"),
         (LEAST + "min_observed: 0\n", "min_observed", "greater than or equal to 1"),
         (LEAST + "min_observed: true\n", "min_observed", "integer"),
         (LEAST + "min_observed: 2\n", "top level", "only 1 features are observed"),
@@ -216,6 +233,13 @@ def test_what_is_refused_and_where(text: str, path: str, message: str) -> None:
             "fhir_resource: Observation, code: c, code_system: s, aggregate: count, assume_unit: true",
             "assume_unit has no",
         ),
+        (f"{OBSERVATION}, aggregate: count, order: {{system: s, code: c}}", "order has no effect with aggregate count"),
+        (f"{CONDITION}, order: {{system: s, code: c}}", "order has no effect on a Condition feature"),
+        (f"{AGE}, order: {{system: s, code: c}}", "order has no effect on a Patient feature"),
+        (
+            "fhir_resource: Encounter, field: period, transform: hours_since_admission, order: {system: s, code: c}",
+            "order has no effect on an Encounter feature",
+        ),
         (f"{CONDITION}, unit: mg/dL", "unit has no effect on a Condition feature"),
         (f"{CONDITION}, range: [0, 1]", "range has no effect on a Condition feature"),
         (f"{CONDITION}, assume_unit: true", "assume_unit has no effect"),
@@ -271,6 +295,7 @@ def test_keys_without_effect_and_keys_that_lack_are_refused(body: str, message: 
         "fhir_resource: Patient, field: gender, transform: encode_gender, mimic: {table: patients}",
         "fhir_resource: Observation, code: c, code_system: s, aggregate: count",
         f"{OBSERVATION}, aggregate: delta, range: [1, 300], display: Change",
+        f"{OBSERVATION}, order: {{system: {LOINC}, code: 8867-4}}",
         f"{OBSERVATION.replace('/min', 'mg/dL')}, molar_mass: 113.12, assume_unit: true, range: [0.1, 150]",
     ],
 )
@@ -371,6 +396,7 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 FULL = f"""
 name: small
 version: "1"
+title: Kidney
 description: about
 model_info: {{target: sepsis}}
 metadata: {{age_calculation: event_date}}
@@ -383,6 +409,7 @@ missing: impute
 preliminary: false
 cohort: {{search: "Patient?active=true"}}
 schedule: "@daily"
+only_screened: true
 features:
   creatinine:
     fhir_resource: Observation
@@ -396,9 +423,11 @@ features:
     required: true
     dtype: float32
     display: Creatinine
+    order: {{system: {LOINC}, code: 2161-8, display: Creatinine in urine}}
 """
 CHANGES: list[tuple[str, str, bool]] = [
     # what stands, what stands instead, whether it can change a score or what is told beside it
+    ("title: Kidney", "title: Other", False),
     ("description: about", "description: other", False),
     ("target: sepsis", "target: other", False),
     ("age_calculation: event_date", "age_calculation: other", False),
@@ -408,6 +437,9 @@ CHANGES: list[tuple[str, str, bool]] = [
     ("dtype: float32", "dtype: float64", False),
     ("active=true", "active=false", False),
     ("@daily", "@weekly", False),
+    ("only_screened: true", "only_screened: false", False),
+    ("code: 2161-8", "code: 2160-8", False),
+    (", display: Creatinine in urine", "", False),
     ("name: small", "name: other", True),
     ('version: "1"', 'version: "2"', True),
     ("code: A41.9", "code: A41.5", True),
@@ -462,6 +494,20 @@ def test_of_names_the_features_of_a_resource_in_order() -> None:
     assert [f.name for f in schema.of("Patient")] == ["age", "gender_encoded"]
     assert [f.name for f in schema.of("Patient", "Observation")] == list(schema.feature_names)
     assert schema.of("Encounter") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "heading"),
+    [
+        ("sepsis", "Sepsis", "Sepsis"),
+        ("icu_sepsis", "", "Icu sepsis"),
+        ("kidney", "  Acute\n kidney injury ", "Acute kidney injury"),
+        ("A", " ", "A"),
+    ],
+)
+def test_what_is_screened_for_in_words(name: str, title: str, heading: str) -> None:
+    schema = parse_schema(LEAST.replace("name: small", f"name: {name}") + f"title: {json.dumps(title)}\n")
+    assert schema.heading == heading
 
 
 def test_a_surrounding_blank_in_a_code_is_no_part_of_it() -> None:
