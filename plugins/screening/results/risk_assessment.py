@@ -11,13 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Self
 
 from screening.errors import ResultError
 from screening.outcome import Input, Outcome, PatientResult, RiskLevel
 from screening.results.checks import ENCOUNTER, RISK_SYSTEM
 from screening.results.identity import IDENTIFIER_SYSTEM, MODEL_SYSTEM, SCHEMA_SYSTEM, identifier
+from screening.results.wording import LIMITS, minute, number, percentage, provenance, strongest
 from screening.schema import Coding, Schema
 
 AI_ASSERTED = {
@@ -30,12 +30,7 @@ RISK_DISPLAY = {
     RiskLevel.MODERATE: "Moderate likelihood",
     RiskLevel.HIGH: "High likelihood",
 }
-LIMITS = "Output of a screening model, not a diagnosis. Research software, not a medical device."
-SYNTHETIC = "The model was trained on synthetic patients and must not be used for real ones."
-TINY = "The model was fitted on very few patients and its figures are no evidence of its performance."
-UNKNOWN = "Whether the model was trained on real patients is not known."
 PRELIMINARY = "Preliminary: part of the model's inputs was not observed."
-STRONGEST = 3
 DECIMALS = 4
 
 
@@ -155,11 +150,7 @@ def _screen(context: AssessmentContext) -> dict[str, Any]:
 
 
 def _note(result: PatientResult, context: AssessmentContext) -> str:
-    parts = [LIMITS]
-    if context.synthetic is not False:
-        parts.append(SYNTHETIC if context.synthetic else UNKNOWN)
-    if context.tiny:
-        parts.append(TINY)
+    parts = [LIMITS, *provenance(context.synthetic, context.tiny)]
     if result.imputed:
         parts.append(PRELIMINARY)
     if context.model_card_url:
@@ -199,13 +190,13 @@ def _prediction(
 def rationale(result: PatientResult, probability: float) -> str:
     """Return the percentage, every input with unit and time, what was imputed, and the strongest reasons (RA-14)."""
     used = [_words(item) for item in result.inputs if not item.imputed]
-    parts = [f"{probability * 100:.2f}".rstrip("0").rstrip(".") + " %", ", ".join(used)]
+    parts = [f"{percentage(probability)} %", ", ".join(used)]
     if result.imputed:
         parts.append(f"not observed: {', '.join(_names(result, result.imputed))}")
     if result.contributions is None:
         parts.append("this model gives no reasons")
     else:
-        ranked = sorted(result.contributions.items(), key=lambda item: (-abs(item[1]), item[0]))[:STRONGEST]
+        ranked = strongest(result.contributions)
         names = _names(result, tuple(name for name, _ in ranked))
         reasons = [f"{name} {value:+.2f}" for name, (_, value) in zip(names, ranked, strict=True)]
         parts.append(f"strongest (log-odds): {', '.join(reasons)}")
@@ -214,18 +205,10 @@ def rationale(result: PatientResult, probability: float) -> str:
 
 def _words(item: Input) -> str:
     unit = f" {item.unit}" if item.unit else ""
-    time = (
-        f" ({item.time.astimezone(UTC):%Y-%m-%dT%H:%MZ}{f', {item.count} values' if item.count > 1 else ''})"
-        if item.time
-        else ""
-    )
+    values = f", {item.count} values" if item.count > 1 else ""
+    time = f" ({minute(item.time)}{values})" if item.time else ""
     note = f" [{item.note}]" if item.note else ""
-    return f"{item.display} {_number(item.value)}{unit}{time}{note}"
-
-
-def _number(value: float | None) -> str:
-    # Six digits, never an exponent: 0.004 is no 0, and 28500 is no 2.85e+04.
-    return "missing" if value is None else f"{Decimal(f'{value:.6g}'):f}"
+    return f"{item.display} {'missing' if item.value is None else number(item.value)}{unit}{time}{note}"
 
 
 def _names(result: PatientResult, features: tuple[str, ...]) -> list[str]:
