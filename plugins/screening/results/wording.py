@@ -13,6 +13,14 @@ SYNTHETIC = "The model was trained on synthetic patients and must not be used fo
 TINY = "The model was fitted on very few patients and its figures are no evidence of its performance."
 UNKNOWN = "Whether the model was trained on real patients is not known."
 STRONGEST = 3
+_PRINTED = {
+    "a": "years", "Cel": "°C", "[degF]": "°F", "10*3/uL": "10³/µL", "10*9/L": "10⁹/L", "10*6/L": "10⁶/L",
+    "10*6/mL": "10⁶/mL",
+    "10*6/uL": "10⁶/µL", "10*12/L": "10¹²/L", "/uL": "/µL", "/mm3": "/mm³", "ug/L": "µg/L", "ug/mL": "µg/mL",
+    "ug/dL": "µg/dL",
+    "umol/L": "µmol/L", "[iU]/L": "IU/L", "[iU]/mL": "IU/mL", "mm[Hg]": "mmHg", "cm[H2O]": "cmH₂O", "[in_i]": "in",
+    "[lb_av]": "lb", "[oz_av]": "oz", "kg/m2": "kg/m²", "{score}": "",
+}  # fmt: skip
 
 
 def provenance(synthetic: bool | None, tiny: bool) -> list[str]:
@@ -23,7 +31,13 @@ def provenance(synthetic: bool | None, tiny: bool) -> list[str]:
 
 def number(value: float) -> str:
     """Write six digits, never an exponent: 0.004 is no 0, and 28500 is no 2.85e+04."""
-    return f"{Decimal(f'{value:.6g}'):f}"
+    text = f"{value:.6g}"
+    return f"{Decimal(text):f}" if "e" in text else text
+
+
+def printed(unit: str) -> str:
+    """Return a UCUM code as it is printed for people to read; most codes are so already."""
+    return _PRINTED.get(unit, unit)
 
 
 def percentage(probability: float) -> str:
@@ -57,4 +71,5 @@ def strongest(contributions: Mapping[str, float]) -> list[tuple[str, float]]:
 
 def minute(moment: datetime) -> str:
     """Return a moment in UTC to the minute: `2026-03-10T11:00Z`."""
-    return f"{moment.astimezone(UTC).isoformat()[:16]}Z"
+    at = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{at.isoformat()[:16]}Z"
