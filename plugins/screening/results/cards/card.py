@@ -3,7 +3,7 @@
 A low score is no card. What could not be scored is a card of its own that says so, and never looks like "all clear" (CH-42).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,8 @@ from screening.scoring import level
 INDICATORS = {RiskLevel.HIGH: "critical", RiskLevel.MODERATE: "warning", RiskLevel.LOW: "info"}
 SUMMARY_UNITS = 139
 """The specification asks for fewer than 140 characters."""
+NAMES_LENGTH = 45
+"""Characters of names in a summary that says what is missing."""
 NOT_SENT = "not sent by the EHR"
 """Remark for a prefetch key that was not sent and cannot be fetched."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -130,8 +132,8 @@ def earlier_card(
     Raises
     ------
     ResultError
-        For a live result that is scored; an earlier screening of somebody else, by other bounds or after `shown_at`; and a
-        moment without a zone.
+        For a live result that is anything but `insufficient_data`; an earlier screening of somebody else, by other bounds or
+        after `shown_at`; and a moment without a zone.
     """
     _check_not_scored(result, shown_at)
     _check_earlier(earlier, result, context, shown_at)
@@ -183,15 +185,12 @@ def _lacking(result: PatientResult, context: CardContext) -> list[str]:
     return [name for name in result.detail if name in context.features]
 
 
-def _listed(names: Iterable[str]) -> str:
-    """Return names for a summary: as many as fit, and how many more."""
-    names = list(names)
-    for shown in range(len(names), 0, -1):
-        more = f" and {len(names) - shown} more" if shown < len(names) else ""
-        text = ", ".join(names[:shown]) + more
-        if shown == 1 or len(text) <= 50:
-            break
-    return text
+def _listed(names: list[str]) -> str:
+    """Return names for a summary: as many as fit, one at least, and how many more."""
+    shown = len(names)
+    while shown > 1 and len(", ".join(names[:shown])) > NAMES_LENGTH:
+        shown -= 1
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if shown < len(names) else "")
 
 
 def _check_not_scored(result: PatientResult, shown_at: datetime) -> None:
@@ -201,6 +200,8 @@ def _check_not_scored(result: PatientResult, shown_at: datetime) -> None:
 
 
 def _check_earlier(earlier: EarlierScreening, result: PatientResult, context: CardContext, shown_at: datetime) -> None:
+    if result.outcome is not Outcome.INSUFFICIENT_DATA:
+        raise ResultError(f"Patient/{result.patient_id} is {result.outcome}: no earlier screening stands in for that")
     if earlier.patient_id != result.patient_id:
         raise ResultError(f"Patient/{result.patient_id} must not be shown another's screening: a defect of ours")
     if earlier.risk_level is not level(earlier.probability, context.risk_levels):

@@ -12,7 +12,7 @@ from screening.results.cards.markdown import escaped
 from screening.results.wording import minute, number, percentage, printed, strongest
 
 INPUTS = "| Input | Value | Measured (UTC) | Age | Remarks |\n|---|---|---|---|---|"
-MISSING = "| Not observed | Newest value, not used (UTC) | Age | Remarks |\n|---|---|---|---|"
+MISSING = "| Input | Newest value, too old to count (UTC) | Age | Remarks |\n|---|---|---|---|"
 SLIGHT = 0.005
 """Log-odds that read as 0.00."""
 
@@ -47,19 +47,16 @@ def missing(
     remarks: Mapping[str, str],
 ) -> list[str]:
     """Return the paragraphs that say what is missing, how old the newest value is, and what a score needs."""
-    known = context.features
-    named = {name: None for name in (*features, *known) if name in known and (name in stale or name in remarks)}
-    named = dict.fromkeys(name for name in features if name in known) | named
-    parts = []
-    if named:
-        rows = [MISSING]
-        for name in named:
-            old = stale.get(name)
-            when, age = (minute(old), _age(shown_at, old)) if old else ("none known", "–")
-            remark = escaped(remarks[name]) if remarks.get(name) else "–"
-            rows.append(f"| {escaped(known[name].display)} | {when} | {age} | {remark} |")
-        parts.append("\n".join(rows))
-    return [*parts, *others(remarks, context, set(known)), context.needs_told]
+    lacking = set(features)
+    told = [name for name in context.features if name in lacking or name in stale or name in remarks]
+    rows = [MISSING]
+    for name in told:
+        old = stale.get(name)
+        when, age = (minute(old), _age(shown_at, old)) if old else ("–", "–")
+        words = (["**missing**"] if name in lacking else []) + ([escaped(remarks[name])] if remarks.get(name) else [])
+        rows.append(f"| {escaped(context.features[name].display)} | {when} | {age} | {'; '.join(words) or '–'} |")
+    table = ["\n".join(rows)] if told else []
+    return [*table, *others(remarks, context, told), context.needs_told]
 
 
 def _row(

@@ -256,12 +256,12 @@ class TestNotComputed:
         assert made["indicator"] == "info"
         assert made["summary"] == "Sepsis risk not computed: missing Heart rate, Respiratory rate and 2 more"
         assert rows(made) == {
-            "Not observed": ["Newest value, not used (UTC)", "Age", "Remarks"],
-            "Heart rate": ["none known", "–", "–"],
-            "Respiratory rate": ["none known", "–", "–"],
-            "White blood cells": ["none known", "–", "not sent by the EHR"],
-            "Lactate": ["2026-03-09T06:00Z", "30 h", "–"],
-            "Creatinine": ["none known", "–", "could not be read"],
+            "Input": ["Newest value, too old to count (UTC)", "Age", "Remarks"],
+            "Heart rate": ["–", "–", "missing"],
+            "Respiratory rate": ["–", "–", "missing"],
+            "White blood cells": ["–", "–", "missing; not sent by the EHR"],
+            "Lactate": ["2026-03-09T06:00Z", "30 h", "missing"],
+            "Creatinine": ["–", "–", "could not be read"],
         }
         assert "**No score, as of 2026-03-10T12:00Z.** This is not a low risk." in made["detail"]
         needed = "at least 3 observed inputs of the last 24 h; never without: Heart rate, Respiratory rate, Age."
@@ -307,7 +307,7 @@ class TestEarlier:
         assert "The chart has too little data for a score now." in told
         assert "That screening: model sepsis 2.1.0, sha256 0123456789ab, 7 resources used, RiskAssessment/r-1." in told
         assert "another model" not in told
-        assert list(rows(made)) == ["Not observed", "Heart rate", "Respiratory rate", "White blood cells", "Lactate"]
+        assert list(rows(made)) == ["Input", "Heart rate", "Respiratory rate", "White blood cells", "Lactate"]
 
     @pytest.mark.parametrize(
         ("probability", "risk", "indicator"),
@@ -336,6 +336,11 @@ class TestEarlier:
     def test_what_is_not_this_patients_is_refused(self, change: dict[str, Any], words: str) -> None:
         with pytest.raises(ResultError, match=words):
             earlier_card(replace(EARLIER, **change), TOO_FEW, CONTEXT, **opened())
+
+    @pytest.mark.parametrize("outcome", [Outcome.EXCLUDED, Outcome.FAILED, Outcome.NOT_FOUND])
+    def test_it_stands_in_for_too_little_data_alone(self, outcome: Outcome) -> None:
+        with pytest.raises(ResultError, match="no earlier screening stands in"):
+            earlier_card(EARLIER, PatientResult("p-1", outcome, ("why",)), CONTEXT, **opened())
 
     def test_a_live_score_comes_first(self) -> None:
         with pytest.raises(ResultError, match="the score must be shown"):
