@@ -8,6 +8,7 @@
     │   ├── ModelError            the model file, its manifest or its fit to the schema
     │   ├── DataFileError         a file handed to the command line or found in staging
     │   ├── ResultError           a resource of ours that must not leave
+    │   ├── HookServiceError      the CDS service that our client was pointed at
     │   └── FhirFatalError        the FHIR server's final no
     │       ├── FhirNotFound      404
     │       ├── FhirGone          410
@@ -58,6 +59,10 @@ class DataFileError(FatalError):
 
 class ResultError(FatalError):
     """A resource that we made is not fit to be written; a defect of ours or a model's."""
+
+
+class HookServiceError(FatalError):
+    """The CDS service that our client was pointed at does not answer, or is not one that it can call."""
 
 
 class FhirFatalError(FatalError):

@@ -1,0 +1,1 @@
+"""A CDS Hooks client that calls a service as an EHR does: discovery, one request a chart, feedback."""
