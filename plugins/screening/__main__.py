@@ -9,6 +9,8 @@ train           train a model from MIMIC-IV, judge it, and publish what passes
 demo-patients   find patients of each risk level, and write and upload their files
 parity          hold MIMIC-IV's tables against the same patients on FHIR, bit for bit
 feedback        what users did with the sidecar's cards
+cds-client      open charts as an EHR does: call a CDS Hooks service and print its cards
+cds-keys        make a key pair for an EHR that signs its calls
 """
 
 import argparse
@@ -17,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from screening import commands, demo_commands, feedback_commands, model_commands, train_commands
+from screening import commands, demo_commands, feedback_commands, hook_commands, model_commands, train_commands
 from screening.errors import ScreeningError
 from screening.training.plan import INVENTED_PATIENTS
 
@@ -168,6 +170,7 @@ def parser() -> argparse.ArgumentParser:
     seed.add_argument("--ids", choices=("client", "server"), default="client", help="who chooses the resources' ids")
     seed.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
     feedback_commands.add_feedback(verbs)
+    hook_commands.add_to(verbs, schemas)
     return whole
 
 
