@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
 
-.PHONY: help setup demo up airflow test coverage model train parity lint types imports check lock clean
+.PHONY: help setup demo up airflow test coverage model train parity lint types imports check lock clean foreign
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -41,6 +41,12 @@ train: setup ## train from MIMIC-IV (MIMIC_DIR=…; without it, a synthetic hosp
 parity: setup ## MIMIC-IV's tables against the same on FHIR: make parity MIMIC=DIR FHIR=DIR
 	@test -n "$(MIMIC)" -a -n "$(FHIR)" || { echo "give both folders: make parity MIMIC=DIR FHIR=DIR" >&2; exit 2; }
 	@$(PY) -m screening parity --mimic "$(MIMIC)" --fhir "$(FHIR)"
+
+foreign: setup .venv/healthchain/.ready ## make .venv/healthchain: HealthChain's client, for the tests in tests/foreign
+.venv/healthchain/.ready: tests/foreign/requirements.txt
+	$(UV) venv --quiet --clear --python python3.11 .venv/healthchain
+	$(UV) pip sync --quiet --python .venv/healthchain/bin/python $<
+	@touch $@
 
 coverage: setup ## the suite with coverage of plugins/
 	$(PY) -m pytest --cov --cov-report=term

@@ -82,14 +82,19 @@ class StubService:
     ----------
     keys
         `kid` → public JWK of those who may call; None asks for no token.
+    strict
+        Whether a request that is not as it should be is refused; it is noted all the same.
     answers
-        Patient id → status and body; everybody else has no card.
+        Patient id → status and body; everybody else is answered by `default`.
     bodies, feedback, tokens
         What was received.
     """
 
-    def __init__(self, *, iss: str = "https://ehr.example.org", keys: Mapping[str, Json] | None = None) -> None:
-        self.iss, self.keys, self.services = iss, keys, [SERVICE]
+    def __init__(
+        self, *, iss: str = "https://ehr.example.org", keys: Mapping[str, Json] | None = None, strict: bool = True
+    ) -> None:
+        self.iss, self.keys, self.strict, self.services = iss, keys, strict, [SERVICE]
+        self.default: tuple[int, Any] = (200, {"cards": []})
         self.answers: dict[str, tuple[int, Any]] = {}
         self.bodies: list[Json] = []
         self.feedback: list[Json] = []
@@ -151,9 +156,9 @@ class StubService:
     def _called(self) -> Response:
         body = request.get_json()
         self.bodies.append(body)
-        if fault := fault_of_request(body):
+        if (fault := fault_of_request(body)) and self.strict:
             return make_response(jsonify(outcome("the request is wrong", fault)), 400)
-        status, answer = self.answers.get(body["context"]["patientId"], (200, {"cards": []}))
+        status, answer = self.answers.get(body["context"]["patientId"], self.default)
         if isinstance(answer, str):
             return make_response(answer, status)
         return make_response(jsonify(answer), status)
