@@ -77,7 +77,7 @@ def _chart(path: Path) -> Chart:
 def invented(schema: Schema, now: datetime) -> list[Chart]:
     """Return the invented patients of high, moderate and low risk as of `now` (timezone-aware), with LOINC codes.
 
-    A chart has a key for each of the schema's features that has values, the newest first, as `_sort=-date` gives them.
+    A chart has a key for each of the schema's features that has values.
     """
     return [_invented(person.patient_id, fhir_resources(person, "loinc"), schema) for person in named_patients(now)]
 
@@ -90,6 +90,4 @@ def _invented(name: str, resources: Sequence[Resource], schema: Schema) -> Chart
     for feature, source in rows.itertuples(index=False):
         if held[source] is not patient:
             by_feature[feature].append(held[source])
-    for found in by_feature.values():
-        found.sort(key=lambda one: (datetime.fromisoformat(one["effectiveDateTime"]), one["id"]), reverse=True)
     return Chart(name, str(patient["id"]), prefetch(patient, by_feature))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from screening.hook_client.charts import Chart
+from screening.hook_client.searches import as_searched
 from screening.hook_client.services import Service
 
 Json = dict[str, Any]
@@ -77,7 +78,11 @@ def request(
                 "subject": fhir.subject,
                 "patient": chart.patient_id,
             }
-    body["prefetch"] = {key: chart.prefetch[key] for key in service.prefetch if key in chart.prefetch}
+    body["prefetch"] = {
+        key: as_searched(chart.prefetch[key], template)
+        for key, template in service.prefetch.items()
+        if key in chart.prefetch
+    }
     return body
 
 

@@ -73,13 +73,3 @@ def test_the_invented_patients_are_one_of_each_level() -> None:
     assert [one.risk_level for one in results] == [RiskLevel.HIGH, RiskLevel.MODERATE, RiskLevel.LOW]
     assert [one.patient_id for one in results] == [chart.patient_id for chart in charts]
     assert not any(one.imputed for one in results)
-
-
-def test_ch09_an_invented_chart_has_the_newest_values_first() -> None:
-    for chart in invented(load_schema(ROOT / "include" / "schemas" / "sepsis.yaml"), NOW):
-        for key in chart.prefetch.keys() - {"patient"}:
-            times = [
-                datetime.fromisoformat(entry["resource"]["effectiveDateTime"]) for entry in chart.prefetch[key]["entry"]
-            ]
-            assert times == sorted(times, reverse=True)
-            assert len(times) > 1

@@ -8,6 +8,7 @@ from tests.unit.hook_client.stub import CARD, SERVICE, TEMPLATES, fault_of_reque
 
 from screening.hook_client.charts import Chart
 from screening.hook_client.request_bodies import FhirAccess, feedback, request, without_token
+from screening.hook_client.searches import as_searched
 from screening.hook_client.services import services
 
 (SEPSIS,) = services({"services": [SERVICE]})
@@ -39,6 +40,23 @@ def test_ch29_what_the_chart_knows_to_be_empty_is_sent_and_what_it_lacks_is_not(
     known = Chart("a.json", "a", prefetch("a") | {"lactate": None})
     assert request(known, SEPSIS)["prefetch"]["lactate"] is None
     assert "lactate" not in request(CHART, SEPSIS)["prefetch"]
+
+
+def test_ch09_a_search_is_given_in_the_order_that_its_template_asks_for() -> None:
+    times = ["2026-03-10T11:00:00+00:00", "2026-03-10T12:30:00+01:00", "2026-03-09T23:00:00-05:00"]
+    entries = [{"resource": {"resourceType": "Observation", "effectiveDateTime": time}} for time in times]
+    page = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    newest, template = [entries[1], entries[0], entries[2]], TEMPLATES["heart_rate"]
+    assert as_searched(page, template) == page | {"entry": newest}
+    assert page["entry"] == entries
+    chart = Chart("a.json", "a", prefetch("a") | {"heart_rate": page})
+    assert request(chart, SEPSIS)["prefetch"]["heart_rate"]["entry"] == newest
+    assert as_searched(page, template.replace("_sort=-date", "_sort=-date2")) == page
+    for other in ({"resource": None}, {}, None, {"resource": {"resourceType": "Observation"}}):
+        odd = page | {"entry": [*entries, other]}
+        assert as_searched(odd, template) == odd
+    for content in (None, [], {"resourceType": "OperationOutcome"}, page | {"entry": None}):
+        assert as_searched(content, template) == content
 
 
 def test_ch24_ch25_an_authorization_comes_whole_and_with_its_server() -> None:
