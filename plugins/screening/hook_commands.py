@@ -174,7 +174,8 @@ def _tell(one: Told, user: str) -> None:
 
 
 def _indented(text: Any) -> Iterable[str]:
-    return (f"    {line}".rstrip() for line in telling.clean(text).split("\n")) if isinstance(text, str) else ()
+    lines = text.split("\n") if isinstance(text, str) else []
+    return (f"    {telling.clean(line)}".rstrip() for line in lines)
 
 
 def _as_json(one: Told) -> Json:

@@ -44,8 +44,8 @@ def headlines(answer: Answer, user: str) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """Return text without what a terminal would take for an order."""
-    return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
+    """Return one line of text without what a terminal would take for an order."""
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _reason(outcome: Any) -> str:
