@@ -11,7 +11,8 @@ from screening.schema import Feature, Schema
 
 MARGIN = timedelta(hours=38)
 """A day without a zone begins up to 14 hours early and ends up to 12 hours late, and lasts 24."""
-_DATE_PARAM = {"Observation": "date", "MedicationRequest": "authoredon", "MedicationAdministration": "effective-time"}
+DATE_PARAM = {"Observation": "date", "MedicationRequest": "authoredon", "MedicationAdministration": "effective-time"}
+"""Resource type → the search parameter of the time by which the window counts it."""
 
 
 def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -> list[str]:
@@ -36,16 +37,16 @@ def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -
 def _search(
     kind: str, patient_id: str, features: tuple[Feature, ...], lookback: timedelta | None, at: datetime | None
 ) -> str:
-    tokens = sorted({f"{_escaped(c.system)}|{_escaped(c.code)}" for feature in features for c in feature.codes})
+    tokens = sorted({f"{escaped(c.system)}|{escaped(c.code)}" for feature in features for c in feature.codes})
     params = [("patient", patient_id), ("code", ",".join(tokens))]
-    if at is not None and kind in _DATE_PARAM:
+    if at is not None and kind in DATE_PARAM:
         if lookback is not None:
-            params.append((_DATE_PARAM[kind], f"ge{_instant(at - lookback - MARGIN)}"))
-        params.append((_DATE_PARAM[kind], f"le{_instant(at + MARGIN)}"))
+            params.append((DATE_PARAM[kind], f"ge{_instant(at - lookback - MARGIN)}"))
+        params.append((DATE_PARAM[kind], f"le{_instant(at + MARGIN)}"))
     return f"{kind}?{urlencode(params)}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what separates values in a search (https://hl7.org/fhir/R4/search.html#escaping)."""
     for sign in "\\,|$":
         text = text.replace(sign, f"\\{sign}")
