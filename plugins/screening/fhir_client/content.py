@@ -82,7 +82,7 @@ def issue_codes(outcome: object, severities: Iterable[str] | None = None) -> tup
     """
     if not isinstance(outcome, dict) or outcome.get("resourceType") != "OperationOutcome":
         return ()
-    wanted = None if severities is None else set(severities)
+    wanted = None if severities is None else tuple(severities)  # asked of anything, also of what has no hash
     codes: dict[str, None] = {}
     for issue in dicts(outcome.get("issue")):
         if wanted is None or issue.get("severity") in wanted:

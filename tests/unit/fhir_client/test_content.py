@@ -60,12 +60,13 @@ def test_issue_codes_are_r4s_own_or_unknown_each_once() -> None:
         {"severity": "warning", "code": "Mrs Miller has no such code"},
         {"severity": "error", "code": "throttled"},
         {"code": 7},
+        {"severity": ["error"], "code": "deleted"},
         "nothing",
     ]
     outcome = {"resourceType": "OperationOutcome", "issue": issues}
-    assert issue_codes(outcome) == ("throttled", "unknown")
+    assert issue_codes(outcome) == ("throttled", "unknown", "deleted")
     assert issue_codes(outcome, ["error", "fatal"]) == ("throttled",)
-    assert codes_of_body(orjson.dumps(outcome)) == ("throttled", "unknown")
+    assert codes_of_body(orjson.dumps(outcome)) == ("throttled", "unknown", "deleted")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":"invalid_request"}', b'{"resourceType":"Patient"}'])
