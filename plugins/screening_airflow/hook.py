@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from screening.errors import FatalError, FhirFatalError, ScreeningError
+from screening.errors import FatalError, ScreeningError
 
 if TYPE_CHECKING:
-    from screening.fhir_client.auth import Auth
-    from screening.fhir_client.client import FhirClient
+    from zoneinfo import ZoneInfo
 
-CLIENT_OPTIONS = (
-    "allow_http",
-    "verify",
-    "page_size",
-    "batch_entries",
-    "concurrency",
-    "attempts",
-    "connect_timeout",
-    "read_timeout",
-)
+    from screening.fhir_client.client import FhirClient
+    from screening.fhir_client.connection import FhirConnection
 
 
 class FhirHook(BaseHook):
@@ -64,43 +53,19 @@ class FhirHook(BaseHook):
     @property
     def base_url(self) -> str:
         """The base URL without a trailing slash."""
-        host = (self.connection.host or "").rstrip("/")
-        if "://" not in host:
-            raise FatalError(
-                f"connection {self.fhir_conn_id}: the host must be the FHIR base URL with its scheme, "
-                "such as https://fhir.example.org/r4"
-            )
-        if self.connection.port or self.connection.schema:
-            raise FatalError(
-                f"connection {self.fhir_conn_id}: write port and path into the host, and leave port and schema empty"
-            )
-        return host
+        return self._fields().base_url
 
     @property
     def zone(self) -> ZoneInfo | None:
         """The site's time zone, or None where the connection names none."""
-        name = self._extras().get("zone")
-        if not name:
-            return None
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, TypeError, AttributeError, OSError):  # a number, a path, a folder
-            raise FatalError(
-                f"connection {self.fhir_conn_id}: zone {name!r} is no time zone of the IANA list, such as "
-                "America/New_York"
-            ) from None
+        return self._fields().zone
 
     def get_conn(self) -> FhirClient:
         """Return a client; use it as a context manager."""
         from screening.fhir_client.client import FhirClient
-        from screening.fhir_client.settings import ClientSettings
 
-        options = {key: value for key, value in self._extras().items() if key != "zone" and value not in (None, "")}
-        base_url = self.base_url
-        try:
-            return FhirClient(ClientSettings(base_url=base_url, **options), auth=self._auth())
-        except FhirFatalError as error:
-            raise FatalError(f"connection {self.fhir_conn_id}: {error}") from None
+        fields = self._fields()
+        return FhirClient(fields.client_settings(), auth=fields.auth())
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the server for its CapabilityStatement."""
@@ -111,29 +76,16 @@ class FhirHook(BaseHook):
             return False, str(error)
         return True, "The server answered with a FHIR R4 CapabilityStatement"
 
-    def _extras(self) -> dict[str, Any]:
-        try:  # Airflow would log what it cannot read and go on without
-            extras = json.loads(self.connection.extra or "{}")
-        except ValueError:
-            extras = None
-        if not isinstance(extras, dict):
-            raise FatalError(
-                f'connection {self.fhir_conn_id}: the extra is no JSON object: write it like {{"zone": "Europe/Berlin"}}'
-            )
-        if unknown := sorted(extras.keys() - {*CLIENT_OPTIONS, "zone"}):
-            known = ", ".join((*CLIENT_OPTIONS, "zone"))
-            raise FatalError(f"connection {self.fhir_conn_id}: unknown extra {', '.join(unknown)}; known: {known}")
-        return extras
+    def _fields(self) -> FhirConnection:
+        from screening.fhir_client.connection import FhirConnection
 
-    def _auth(self) -> Auth:
-        from screening.fhir_client.auth import BasicAuth, BearerAuth, NoAuth
-
-        login, password = self.connection.login, self.connection.password
-        if login and not password:
-            raise FatalError(
-                f"connection {self.fhir_conn_id}: a login without a password: give both for HTTP Basic, only a password for "
-                "a bearer token"
-            )
-        if login:
-            return BasicAuth(login, password)
-        return BearerAuth(password) if password else NoAuth()
+        given = self.connection
+        return FhirConnection(
+            f"connection {self.fhir_conn_id}",
+            host=given.host,
+            login=given.login,
+            password=given.password,
+            port=given.port,
+            schema=given.schema,
+            extra=given.extra,
+        )

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from screening.fhir_client.connection import CLIENT_OPTIONS
 from screening.outcome import Outcome
 from screening_airflow.dag_factory import params
-from screening_airflow.hook import CLIENT_OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
