@@ -49,11 +49,20 @@ class NoAuth:
         return "NoAuth()"
 
 
+class _Masked(str):
+    """A header's value that no repr shows: not that of the headers it stands in, nor a debugger's of a frame's variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class _FixedHeader:
     """One `Authorization` header for the client's life; its value is in no repr."""
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self._value = _Masked(value)
 
     def __call__(self, headers: MutableMapping[str, str]) -> None:
         """Add the `Authorization` header."""
