@@ -10,12 +10,15 @@ from typing import Self
 from screening.errors import FhirNotFhir
 from screening.fhir_client.auth import Auth, NoAuth
 from screening.fhir_client.batching import Batches
+from screening.fhir_client.bounded import BoundedReads
+from screening.fhir_client.budget import Budget
 from screening.fhir_client.bundles import resources_of
 from screening.fhir_client.capabilities import Capabilities, capabilities_of
 from screening.fhir_client.creates import Creates
+from screening.fhir_client.direct import checked_read
 from screening.fhir_client.exchange import Answer, Request, Resource
 from screening.fhir_client.questions import read_question, search_question
-from screening.fhir_client.reads import Reads, checked_read
+from screening.fhir_client.reads import Reads
 from screening.fhir_client.searches import Searches
 from screening.fhir_client.settings import ClientSettings
 from screening.fhir_client.transactions import transact
@@ -143,6 +146,20 @@ class FhirClient:
             The server is away, or ten questions in a row ended temporarily.
         """
         return self._reads.get_each(urls)
+
+    def within(self, budget: Budget, *, auth: Auth | None = None, below: str = "") -> BoundedReads:
+        """Read under a budget of seconds, bytes and pages, over this client's pool of connections.
+
+        Parameters
+        ----------
+        budget
+            Of one call; several readers may share it.
+        auth
+            Credentials of this call in place of the client's.
+        below
+            Path below the base URL, such as `/tenant-a`; a `next` link is then followed below it alone.
+        """
+        return BoundedReads(self._transport.within(budget, auth, below), budget, self.settings.page_size)
 
     def create_each(self, resources: Sequence[Resource], if_none_exist: Sequence[str]) -> list[Answer]:
         """Create each resource unless one with its identifier exists; safe to be called again with the same.

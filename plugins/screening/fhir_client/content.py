@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from screening.fhir_client.exchange import Fault, Resource
+from screening.fhir_client.exchange import FHIR_JSON, Fault, Resource
 
 # http://hl7.org/fhir/R4/valueset-issue-type.html. Other text in Issue.code is not ours to repeat: it may be anything.
 # fmt: off
@@ -16,6 +16,7 @@ _ISSUE_CODES = frozenset({
     "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled", "informational",
 })
 # fmt: on
+_JSON_TYPES = (FHIR_JSON, "application/json")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -89,6 +90,11 @@ def issue_codes(outcome: object, severities: Iterable[str] | None = None) -> tup
             code = issue.get("code")
             codes[code if isinstance(code, str) and code in _ISSUE_CODES else "unknown"] = None
     return tuple(codes)
+
+
+def is_json_type(content_type: str) -> bool:
+    """Tell a Content-Type of FHIR in JSON: `application/fhir+json` or `application/json`, whatever its parameters."""
+    return content_type.partition(";")[0].strip().lower() in _JSON_TYPES
 
 
 def codes_of_body(body: bytes) -> tuple[str, ...]:

@@ -26,9 +26,11 @@ class Fault(StrEnum):
     TRUNCATED = "the answer ends too early"
     NOT_FHIR = "the answer is not a FHIR resource in JSON"
     TOO_LARGE = "the answer is larger than max_response_bytes"
+    NOT_JSON = "the answer is not declared as FHIR in JSON"
+    NOT_BEGUN = "the time for this call was used up before"
 
 
-_TEMPORARY_FAULTS = frozenset({Fault.UNREACHABLE, Fault.TIMEOUT, Fault.DROPPED, Fault.TRUNCATED})
+_TEMPORARY_FAULTS = frozenset({Fault.UNREACHABLE, Fault.TIMEOUT, Fault.DROPPED, Fault.TRUNCATED, Fault.NOT_BEGUN})
 
 
 @dataclass(frozen=True, slots=True)

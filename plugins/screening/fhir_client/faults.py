@@ -57,7 +57,7 @@ def _temporary(request: Request, reply: Reply, address: ServerAddress, now: floa
 
 
 def _useless(request: Request, reply: Reply, fault: Fault, address: ServerAddress) -> FhirFatalError:
-    if fault is Fault.NOT_FHIR:
+    if fault in (Fault.NOT_FHIR, Fault.NOT_JSON):
         return FhirNotFhir(
             f"{request.name}: {reply.status}, but {fault.value}; check the base URL {address.base}", status=reply.status
         )

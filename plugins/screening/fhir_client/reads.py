@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from screening.errors import FhirFatalError, FhirTemporaryError
+from screening.errors import FhirFatalError
 from screening.fhir_client.batching import Batches
-from screening.fhir_client.bundles import batch_of_gets, is_searchset, resources_of, shortfall_of
-from screening.fhir_client.exchange import Answer, Reply, Request, Resource
-from screening.fhir_client.questions import Kind, Question, etag_of, parse_question
+from screening.fhir_client.bundles import batch_of_gets, is_searchset
+from screening.fhir_client.direct import Direct
+from screening.fhir_client.exchange import Answer, Reply
+from screening.fhir_client.questions import Kind, Question, parse_question
 from screening.fhir_client.searches import Searches
 from screening.fhir_client.transport import Transport
 from screening.fhir_client.workers import Breaker, Workers
@@ -32,7 +33,7 @@ class Reads:
     ) -> None:
         self._transport = transport
         self._batches = batches
-        self._searches = searches
+        self._direct = Direct(transport, searches)
         self._workers = workers
         self._page_size = page_size
 
@@ -58,7 +59,7 @@ class Reads:
 
     def ask(self, url: str) -> Answer:
         """Ask one relative URL directly, in this thread."""
-        return self._finished(parse_question(url, self._page_size), None)
+        return self._direct.ask(parse_question(url, self._page_size))
 
     def _in_batches(self, asked: dict[int, Question]) -> dict[int, Reply]:
         """Ask what may go in batches; a question without a reply afterwards is to be asked directly."""
@@ -83,47 +84,17 @@ class Reads:
 
     def _finished(self, question: Question, reply: Reply | None) -> Answer:
         """Turn a batch entry's reply into an answer, asking directly where it is missing, temporary or doubted."""
-        request = question.request(self._transport.address)
         if reply is None:
-            return self._answer(question, request, self._transport.send(request))
+            return self._direct.ask(question)
         if reply.temporary:
-            return self._answer(question, request, self._transport.send(request, failed=reply))
+            return self._direct.ask(question, failed=reply)
         if not _doubted(question, reply):
-            return self._answer(question, request, reply)
-        answer = self._answer(question, request, self._transport.send(request))
+            return self._direct.answer(question, reply)
+        answer = self._direct.ask(question)
         if answer.error is None:
-            self._batches.stop(question.kind.value, f"{request.name}: {reply.status} in a batch, {answer.status} alone")
+            name = question.request(self._transport.address).name
+            self._batches.stop(question.kind.value, f"{name}: {reply.status} in a batch, {answer.status} alone")
         return answer
-
-    def _answer(self, question: Question, request: Request, reply: Reply) -> Answer:
-        status = reply.status or 0
-        if not reply.ok:
-            error = self._transport.error(request, reply)
-            if reply.for_all:
-                raise error
-            return Answer(status, error=error)
-        if question.kind is Kind.READ:
-            try:
-                resource = checked_read(question, request, reply)
-            except FhirFatalError as wrong:
-                return Answer(status, error=wrong)
-            return Answer(status, [resource], etag=etag_of(reply))
-        try:
-            pages = list(self._searches.pages(question, reply))
-        except (FhirFatalError, FhirTemporaryError) as failure:
-            # Half a search is worse than none: a score from some of the values looks like a score from all.
-            return Answer(failure.status or status, error=failure)
-        if missing := shortfall_of(pages):
-            return Answer(status, error=_incomplete(request, status, missing))
-        return Answer(status, [resource for page in pages for resource in resources_of(page)])
-
-
-def _incomplete(request: Request, status: int, missing: int) -> FhirFatalError:
-    return FhirFatalError(
-        f"{request.name}: {status}, but the server counts {missing} more than it gave, and links no next page; "
-        "find out whether it cuts its answers, or hides some from these credentials",
-        status=status,
-    )
 
 
 def _doubted(question: Question, reply: Reply) -> bool:
@@ -133,18 +104,3 @@ def _doubted(question: Question, reply: Reply) -> bool:
     if question.kind is Kind.READ:
         return not question.is_answered_by(reply.resource)
     return not is_searchset(reply.resource)
-
-
-def checked_read(question: Question, request: Request, reply: Reply) -> Resource:
-    """Give the resource that a read brought.
-
-    Raises
-    ------
-    FhirFatalError
-        It is another resource than was asked for.
-    """
-    if reply.resource is None or not question.is_answered_by(reply.resource):
-        raise FhirFatalError(
-            f"{request.name}: {reply.status}, but the answer is another resource than this one", status=reply.status
-        )
-    return reply.resource

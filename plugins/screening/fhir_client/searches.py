@@ -41,9 +41,10 @@ class Searches:
         FhirNotFhir
             An answer is no searchset.
         FhirFatalError
-            The server refused, reports an error inside the searchset, links to another server, or links in a circle.
+            The server refused, reports an error inside the searchset, links to another server, links in a circle, or has
+            more pages than the budget.
         """
-        address = self._transport.address
+        address, budget = self._transport.address, self._transport.budget
         url = question.page_url(address)
         request = question.request(address)
         page = self._checked(request, first or self._transport.fetch(request))
@@ -58,6 +59,9 @@ class Searches:
             if not link or url in seen:
                 raise FhirFatalError(f"GET {path_of(url)}: the next link of a page is empty or leads in a circle")
             seen.add(url)
+            if budget and len(seen) > budget.max_pages:
+                # Some of the values are worse than none: a score of some looks like a score of all.
+                raise FhirFatalError(f"GET {path_of(url)}: the search has more than {budget.max_pages} pages")
             page = self._next(Request("GET", url, repeatable=True, label="next page"))
         _tell_shortfall(question, page, matches)
 

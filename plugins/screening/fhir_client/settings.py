@@ -57,6 +57,8 @@ class ClientSettings:
         Sent with every request.
     max_response_bytes
         A longer answer, after decompression, is refused.
+    json_only
+        Whether an answer must be declared as `application/fhir+json` or `application/json`.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class ClientSettings:
     allow_http: bool = False
     user_agent: str = "airflow-risk-screening"
     max_response_bytes: int = 256 * 2**20
+    json_only: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in _NUMBERS.items():

@@ -3,41 +3,45 @@
 The transport raises nothing for what a server does: every end is a `Reply`. What it means is said in `faults`.
 """
 
+import copy
 import logging
+import math
 import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
-from http.cookiejar import DefaultCookiePolicy
-from ssl import SSLCertVerificationError
 
 import requests
-import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 
 from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client.address import ServerAddress
 from screening.fhir_client.auth import Auth
+from screening.fhir_client.budget import Budget
 from screening.fhir_client.content import codes_of_body, resource_of
 from screening.fhir_client.exchange import FHIR_JSON, Fault, Reply, Request
 from screening.fhir_client.faults import error_of
 from screening.fhir_client.retry import RetryPolicy
 from screening.fhir_client.settings import ClientSettings
+from screening.fhir_client.wire import WIRE_ERRORS, fault_of, open_session, read_body, undeclared
 from screening.fhir_client.wire_log import no_urls_logged
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 64 * 1024
 _VERBATIM = re.compile(r"[!-~]+")
-_WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
-class _Session(requests.Session):
-    """A session that follows no redirect: the next server might be another one, and would be given the credentials."""
+class _Tally:
+    """Counts over threads."""
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - requests' signature
-        return None
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
 
 
 class Transport:
@@ -49,7 +53,11 @@ class Transport:
         The server's base URL.
     policy
         The retry rules.
+    budget
+        What the requests of one call may use together; None where each is bounded by the settings alone.
     """
+
+    budget: Budget | None = None
 
     def __init__(
         self,
@@ -65,15 +73,29 @@ class Transport:
         self._settings = settings
         self._auth = auth
         self._sleep = sleep
-        self._sent = 0
-        self._lock = threading.Lock()
-        self._session = _session(settings.concurrency)
+        self._sent = _Tally()
+        self._session = open_session(settings.concurrency)
 
     @property
     def requests_sent(self) -> int:
         """HTTP requests that left, repeats included; a connection that was never made sent none."""
-        with self._lock:
-            return self._sent
+        return self._sent.count
+
+    def within(self, budget: Budget, auth: Auth | None = None, below: str = "") -> "Transport":
+        """Return the same way out under a budget.
+
+        Parameters
+        ----------
+        auth
+            Credentials in place of this transport's own.
+        below
+            Path below this transport's base URL.
+        """
+        other = copy.copy(self)
+        other.budget = budget
+        other._auth = auth or self._auth
+        other.address = ServerAddress(self.address.base + below)
+        return other
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -95,6 +117,8 @@ class Transport:
         reply = failed or self._attempt(request)
         attempt, waited, doubtful = 1, 0.0, False
         while (wait := self.policy.wait(request, reply, attempt=attempt, waited=waited)) is not None:
+            if self.budget and wait >= self.budget.left:
+                break
             doubtful = doubtful or reply.maybe_done
             logger.warning(
                 "%s: %s; attempt %d of %d, next in %.1f s",
@@ -148,55 +172,43 @@ class Transport:
         prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
         if _VERBATIM.fullmatch(request.url):
             prepared.url = request.url  # a next link goes out as the server wrote it
-        with no_urls_logged():
+        with no_urls_logged(), self.budget.in_charge() if self.budget else nullcontext():
             reply = self._wire(request, prepared)
-        if reply.fault is not Fault.UNREACHABLE:
-            with self._lock:
-                self._sent += 1
+        if reply.fault not in (Fault.UNREACHABLE, Fault.NOT_BEGUN):
+            self._sent.add()
         return reply, headers
 
     def _wire(self, request: Request, prepared: requests.PreparedRequest) -> Reply:
         # requests' exceptions carry the URL with its query: none leaves this method, not even as a context.
         settings = self._settings
+        left = self.budget.left if self.budget else math.inf
+        if left <= 0:
+            return Reply(fault=Fault.NOT_BEGUN)
         try:
             response = self._session.send(
                 prepared,
                 stream=True,
-                timeout=(settings.connect_timeout, settings.read_timeout),
+                timeout=(min(settings.connect_timeout, left), min(settings.read_timeout, left)),
                 verify=settings.verify,
                 allow_redirects=False,
             )
-        except _WIRE_ERRORS as error:
-            return Reply(fault=fault_of(error))
+        except WIRE_ERRORS as error:
+            return Reply(fault=self._fault(error))
         with response:
+            if settings.json_only and undeclared(request, response):
+                return Reply(response.status_code, response.headers, fault=Fault.NOT_JSON)
             try:
-                body = _read(response, settings.max_response_bytes)
-            except _WIRE_ERRORS as error:
+                body = read_body(response, settings.max_response_bytes, self.budget)
+            except WIRE_ERRORS as error:
                 body = b""
                 if 200 <= response.status_code < 300:
-                    return Reply(response.status_code, response.headers, fault=fault_of(error))
+                    return Reply(response.status_code, response.headers, fault=self._fault(error))
         return _reply(request, response, body)
 
-
-def _session(connections: int) -> requests.Session:
-    session = _Session()
-    session.trust_env = False  # no proxy, no .netrc, no CA bundle from the environment
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=True)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
-
-
-def _read(response: requests.Response, limit: int) -> bytes | None:
-    """Read the body; None where it is longer than the limit."""
-    parcels, size = [], 0
-    for parcel in response.iter_content(_CHUNK):
-        size += len(parcel)
-        if size > limit:
-            return None
-        parcels.append(parcel)
-    return b"".join(parcels)
+    def _fault(self, error: Exception) -> Fault:
+        """Tell what happened; a connection that the budget's end cut did not break, its time was up."""
+        fault = fault_of(error)
+        return Fault.TIMEOUT if fault is Fault.DROPPED and self.budget and self.budget.over else fault
 
 
 def _reply(request: Request, response: requests.Response, body: bytes | None) -> Reply:
@@ -209,26 +221,3 @@ def _reply(request: Request, response: requests.Response, body: bytes | None) ->
         return Reply(status, headers)
     resource, fault = resource_of(body, announced_empty=headers.get("Content-Length") == "0")
     return Reply(status, headers, resource, fault)
-
-
-def fault_of(error: Exception) -> Fault:
-    """Tell from an exception of the HTTP library what happened, and above all whether anything can have been sent."""
-    inner = error.args[0] if error.args else None
-    reason = getattr(inner, "reason", None) or inner
-    if isinstance(error, requests.exceptions.SSLError):
-        return Fault.TLS if _distrust(reason) else Fault.DROPPED
-    if isinstance(error, requests.exceptions.ConnectTimeout) or isinstance(
-        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
-    ):
-        return Fault.UNREACHABLE
-    if isinstance(error, requests.exceptions.ReadTimeout) or isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-        return Fault.TIMEOUT
-    return Fault.DROPPED
-
-
-def _distrust(reason: object) -> bool:
-    """Tell a certificate that is not trusted, or a port that speaks no TLS, from a handshake that merely broke."""
-    inner = reason.args[0] if isinstance(reason, Exception) and reason.args else None
-    if isinstance(reason, SSLCertVerificationError) or isinstance(inner, SSLCertVerificationError):
-        return True
-    return any(sign in str(reason) for sign in ("WRONG_VERSION_NUMBER", "ALERT"))
