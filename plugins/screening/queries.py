@@ -13,6 +13,8 @@ MARGIN = timedelta(hours=38)
 """A day without a zone begins up to 14 hours early and ends up to 12 hours late, and lasts 24."""
 DATE_PARAM = {"Observation": "date", "MedicationRequest": "authoredon", "MedicationAdministration": "effective-time"}
 """Resource type → the search parameter of the time by which the window counts it."""
+PATIENT_KEY = "patient"
+"""The prefetch key of the Patient; every other key is named like its feature."""
 
 
 def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -> list[str]:
@@ -30,8 +32,30 @@ def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -
         if (features := schema.of(kind))
     ]
     if schema.of("Encounter"):
-        urls.append(f"Encounter?{urlencode([('patient', patient_id)])}")
+        urls.append(_encounters(patient_id))
     return urls
+
+
+def query_of_key(schema: Schema, key: str, patient_id: str, prediction_time: datetime | None) -> str:
+    """Return the relative URL to GET for one prefetch key: `patient`, or a feature that is no field of the Patient.
+
+    Together the keys ask for what `queries` asks for.
+
+    Raises
+    ------
+    KeyError
+        The schema has no such feature.
+    """
+    if key == PATIENT_KEY:
+        return f"Patient/{patient_id}"
+    feature = schema.features[key]
+    if feature.fhir_resource == "Encounter":
+        return _encounters(patient_id)
+    return _search(feature.fhir_resource, patient_id, (feature,), schema.lookback, prediction_time)
+
+
+def _encounters(patient_id: str) -> str:
+    return f"Encounter?{urlencode([('patient', patient_id)])}"
 
 
 def _search(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.charts import LOINC, T, heart_rate_schema, schema_of, sepsis
 
-from screening.queries import MARGIN, queries
+from screening.queries import MARGIN, queries, query_of_key
 from screening.schema import Schema
 from screening.times import moment, span
 
@@ -123,3 +123,26 @@ def test_the_prediction_time_may_be_told_in_any_zone() -> None:
 def test_the_longest_window_that_a_schema_may_have_can_be_asked_for() -> None:
     params = asked(heart_rate_schema(more="window: {lookback: 36525d}"))["Observation"]
     assert params[2] == ("date", "ge1926-03-08T22:00:00Z")
+
+
+def test_a_key_asks_as_the_whole_does_for_its_codes_alone() -> None:
+    whole = dict(asked(sepsis())["Observation"])
+    wanted: set[str] = set()
+    for feature in sepsis().of("Observation"):
+        path, _, query = query_of_key(sepsis(), feature.name, "p.1", T).partition("?")
+        params = parse_qsl(query)
+        assert path == "Observation"
+        assert [(n, v) for n, v in params if n != "code"] == [(n, v) for n, v in asked(sepsis())[path] if n != "code"]
+        wanted |= set(dict(params)["code"].split(","))
+    assert wanted == set(whole["code"].split(","))
+
+
+def test_a_key_of_each_kind_has_the_query_of_its_kind() -> None:
+    urls = queries(ALL, "p.1", T)
+    assert [query_of_key(ALL, key, "p.1", T) for key in ("patient", *ALL.features)] == urls
+    assert "date" not in query_of_key(ALL, "heart_rate", "p.1", None)
+
+
+def test_a_key_that_the_schema_has_not_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        query_of_key(ALL, "other", "p.1", T)
