@@ -1,0 +1,204 @@
+"""Who is asked for what a call lacks, with which credentials: the EHR's FHIR server, our own connection, or nobody.
+
+Connections are kept open from call to call; a token is not: it lives as long as the call and goes to that one server only.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from cds_hooks.fetching import reasons
+from cds_hooks.fetching.allowed import AllowedServers
+from cds_hooks.fetching.scopes import Grant, Interaction, Scopes, wanted
+from cds_hooks.settings import Settings
+from screening.errors import FhirFatalError
+from screening.fhir_client.auth import Auth, BearerAuth
+from screening.fhir_client.budget import Budget
+from screening.fhir_client.client import FhirClient
+from screening.fhir_client.connection import FhirConnection
+from screening.fhir_client.exchange import Answer
+from screening.fhir_client.settings import ClientSettings
+
+MAX_BYTES = 5 * 2**20
+"""Of all answers that one call fetches."""
+MAX_PAGES = 5
+"""Of one search."""
+_CONNECTIONS = 32
+CONNECTION_NAME = "CDS_FHIR_CONN"
+
+
+class Authorization(Protocol):
+    """The `fhirAuthorization` of a call."""
+
+    @property
+    def access_token(self) -> str:
+        """In no repr."""
+
+    @property
+    def scope(self) -> Collection[str]:
+        """SMART scopes."""
+
+    @property
+    def patient(self) -> str | None:
+        """Whose data the `patient/` scopes are about, where the EHR says so."""
+
+
+class Call(Protocol):
+    """What a hook's call says of its FHIR server."""
+
+    @property
+    def patient_id(self) -> str:
+        """`context.patientId`."""
+
+    @property
+    def fhir_server(self) -> str | None:
+        """As sent: a stranger's text."""
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """None where the server is open to us, or the call brings none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A server that this call may ask.
+
+    Attributes
+    ----------
+    base_url
+        What absolute references to this server begin with.
+    scopes
+        None where nothing is to be checked: our own connection, or a server that is open.
+    """
+
+    base_url: str
+    scopes: Scopes | None
+    _client: FhirClient = field(repr=False)
+    _auth: Auth | None = field(default=None, repr=False)
+    _below: str = field(default="", repr=False)
+
+    def lacks(self, resource_type: str, interaction: Interaction) -> str | None:
+        """Say which scope is missing; None where this may be asked."""
+        if self.scopes is None or self.scopes.grant(resource_type, interaction) is not Grant.NONE:
+            return None
+        return reasons.lacks(wanted(resource_type, interaction))
+
+    def why_not(self, answer: Answer, resource_type: str, interaction: Interaction) -> str | None:
+        """Say why an answer is of no use; None where it is.
+
+        An empty one under a scope with a query is of none: "there is no such value" and "it is not for you" look alike.
+        """
+        words = reasons.words_of(answer)
+        if words or answer.resources or self.scopes is None:
+            return words
+        if self.scopes.grant(resource_type, interaction) is Grant.FULL:
+            return None
+        return reasons.restricted(wanted(resource_type, interaction))
+
+    def get_each(self, urls: Sequence[str], budget: Budget) -> list[Answer]:
+        """Ask relative URLs, all at once."""
+        return self._client.within(budget, auth=self._auth, below=self._below).get_each(urls)
+
+
+class Sources:
+    """The servers of this site; made once and shared by threads.
+
+    Parameters
+    ----------
+    settings
+        `fetch_from`, `fhir_conn` and `fetch_seconds` count.
+    servers
+        Pairs of an EHR's JWT issuer (None where it has none) and the base URL of a FHIR server of it.
+    allow_http
+        Permits plain http to another machine than this one; the own connection has its own `allow_http`.
+    verify
+        As in `ClientSettings`, for the EHRs' servers.
+
+    Raises
+    ------
+    FatalError
+        A server or the own connection that cannot be meant.
+
+    Attributes
+    ----------
+    zone
+        Of the own connection, None where it names none or there is none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        servers: Iterable[tuple[str | None, str]],
+        *,
+        allow_http: bool = False,
+        verify: bool | str = True,
+    ) -> None:
+        self._fetch_from = settings.fetch_from
+        self._allowed = AllowedServers(servers, allow_http=allow_http)
+        self._ehrs = {
+            url: FhirClient(at_point_of_care(ClientSettings(url, verify=verify, allow_http=allow_http), settings))
+            for url in self._allowed.base_urls
+        }
+        self.zone: ZoneInfo | None = None
+        self._own: FhirClient | None = None
+        if settings.fhir_conn:
+            connection = FhirConnection.from_json(settings.fhir_conn, CONNECTION_NAME)
+            self.zone = connection.zone
+            self._own = FhirClient(at_point_of_care(connection.client_settings(), settings), connection.auth())
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in (*self._ehrs.values(), self._own):
+            if client is not None:
+                client.close()
+
+    def of_data(self, call: Call, patient_id: str, iss: str | None) -> Source | str:
+        """Return whom to ask for the patient's data, or the words why nobody."""
+        if self._fetch_from == "nowhere":
+            return reasons.SWITCHED_OFF
+        if self._fetch_from == "own" and self._own is not None:
+            return Source(self._own.settings.base_url, None, self._own)
+        return self._of_ehr(call, patient_id, iss)
+
+    def of_screenings(self, call: Call, patient_id: str, iss: str | None) -> Source | str:
+        """Return whom to ask for earlier screenings: our own connection if there is one, for they are written there."""
+        if self._own is not None:
+            return Source(self._own.settings.base_url, None, self._own)
+        return self.of_data(call, patient_id, iss)
+
+    def _of_ehr(self, call: Call, patient_id: str, iss: str | None) -> Source | str:
+        if call.fhir_server is None:
+            return reasons.NO_SERVER
+        place = self._allowed.find(call.fhir_server, iss)
+        if place is None:
+            return reasons.NOT_ALLOWED
+        client, given = self._ehrs[place.listed], call.authorization
+        if given is None:
+            return Source(place.base_url, None, client, None, place.below)
+        auth = _bearer(given)
+        if auth is None:
+            return reasons.NO_TOKEN
+        scopes = Scopes.of(given.scope, of_patient=(given.patient or call.patient_id) == patient_id)
+        return Source(place.base_url, scopes, client, auth, place.below)
+
+
+def at_point_of_care(settings: ClientSettings, ours: Settings) -> ClientSettings:
+    """Return how a server is asked while somebody waits: one attempt, no batches, and nothing but FHIR in JSON."""
+    return replace(
+        settings,
+        attempts=1,
+        batch_entries=1,
+        concurrency=_CONNECTIONS,
+        connect_timeout=min(settings.connect_timeout, ours.fetch_seconds),
+        read_timeout=min(settings.read_timeout, ours.fetch_seconds),
+        max_response_bytes=MAX_BYTES,
+        json_only=True,
+    )
+
+
+def _bearer(given: Authorization) -> Auth | None:
+    try:
+        return BearerAuth(given.access_token)
+    except FhirFatalError:
+        return None
