@@ -124,6 +124,6 @@ def _sorted(
     return Fetched(
         contents,
         problems={key: reasons.incomplete(words) for key, words in failed.items() if key in partial},
-        unobtained={key: words for key, words in failed.items() if key not in partial},
+        unobtained={key: reasons.not_sent(words) for key, words in failed.items() if key not in partial},
         base_url=source.base_url if source else None,
     )

@@ -3,11 +3,11 @@
 from screening.errors import FhirNotFhir, TemporaryError
 from screening.fhir_client.exchange import Answer
 
-SWITCHED_OFF = "not sent, and fetching is switched off"
-NO_SERVER = "not sent, and the call names no fhirServer to fetch it from"
-NOT_ALLOWED = "not sent, and the call's fhirServer is none that this service may ask"
-NO_TOKEN = "not sent, and the call's access token is none that can be sent"  # noqa: S105 - words
-NO_ID = "not sent, and the patient's id is no logical id to ask for"
+SWITCHED_OFF = "fetching is switched off"
+NO_SERVER = "the call names no fhirServer to fetch it from"
+NOT_ALLOWED = "the call's fhirServer is none that this service may ask"
+NO_TOKEN = "the call's access token is none that can be sent"  # noqa: S105 - words
+NO_ID = "the patient's id is no logical id to ask for"
 _STATUS = {
     401: "the FHIR server does not know the access token",
     403: "the FHIR server does not permit this with the access token",
@@ -19,7 +19,7 @@ _STATUS = {
 
 def lacks(scope: str) -> str:
     """Say which scope the access token lacks."""
-    return f"not sent, and the access token lacks the scope {scope}"
+    return f"the access token lacks the scope {scope}"
 
 
 def restricted(scope: str) -> str:
@@ -27,9 +27,14 @@ def restricted(scope: str) -> str:
     return f"nothing found, but the access token's scope shows only a part: an unrestricted one is {scope}"
 
 
+def not_sent(words: str) -> str:
+    """Say that a key was neither sent nor obtained, and why not."""
+    return f"not sent, and not obtained: {words}"
+
+
 def incomplete(words: str) -> str:
-    """Say that only the first page of a key is known."""
-    return f"sent in part, and the rest was not obtained: {words.removeprefix('not sent, and ')}"
+    """Say that only the first page of a key is known, and why not the rest."""
+    return f"sent in part, and the rest was not obtained: {words}"
 
 
 def words_of(answer: Answer) -> str | None:

@@ -9,10 +9,10 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from tests.unit.fhir_client import test_transport
 from tests.unit.fhir_client.conftest import MakeClient
 from tests.unit.fhir_client.raw_server import DRIPS, FHIR, RawServer, drip, flood, say
 from tests.unit.fhir_client.stub_server import Out, Stub, fhir, html, outcome, patient, searchset
-from tests.unit.fhir_client.test_transport import certificate  # noqa: F401 - a fixture
 
 from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client import transport as transport_module
@@ -22,6 +22,7 @@ from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
 from screening.fhir_client.settings import ClientSettings
 
+certificate = test_transport.certificate
 SECONDS = 0.25
 SLACK = 0.5
 URLS = ["Patient/a", "Observation?patient=a&code=x", "Observation?patient=a&code=y"]
@@ -253,7 +254,7 @@ def test_a_defect_is_raised_where_the_question_was_asked_and_shows_no_token(
     assert MARKER not in whole
 
 
-def test_over_tls_too(certificate: Path) -> None:  # noqa: F811
+def test_over_tls_too(certificate: Path) -> None:
     stub = Stub(certificate)
     try:
         stub.script(fhir(patient("a")))
