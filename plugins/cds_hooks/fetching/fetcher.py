@@ -1,14 +1,16 @@
 """Fetch the prefetch keys that a call did not bring: one request a key, and its search's further pages (CH-28, CH-55)."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cds_hooks.fetching import reasons
 from cds_hooks.fetching.scopes import Interaction
 from cds_hooks.fetching.sources import MAX_BYTES, MAX_PAGES, Call, Source, Sources
+from cds_hooks.settings import Settings
 from screening.fhir_client.budget import Budget
 from screening.fhir_client.questions import check_id
 from screening.queries import PATIENT_KEY, query_of_key
@@ -40,19 +42,49 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches for calls; made once and shared by threads.
+    """Fetches for calls; made once, shared by threads, and closed at the end.
 
     Parameters
     ----------
+    settings
+        `fetch_from`, `fhir_conn` and `fetch_seconds` count.
+    servers
+        The allow-list: pairs of an EHR's JWT issuer (None where it has none) and the base URL of a FHIR server of it.
+    allow_http
+        Permits plain http to another machine than this one; the own connection has its own `allow_http`.
+    verify
+        As in `ClientSettings`, for the EHRs' servers.
+
+    Raises
+    ------
+    FatalError
+        A server or the own connection that cannot be meant.
+
+    Attributes
+    ----------
     sources
         Whom to ask.
-    seconds
-        What all fetching of one call may take.
     """
 
-    def __init__(self, sources: Sources, seconds: float) -> None:
-        self.sources = sources
-        self._seconds = seconds
+    def __init__(
+        self,
+        settings: Settings,
+        servers: Iterable[tuple[str | None, str]],
+        *,
+        allow_http: bool = False,
+        verify: bool | str = True,
+    ) -> None:
+        self.sources = Sources(settings, servers, allow_http=allow_http, verify=verify)
+        self._seconds = settings.fetch_seconds
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The time zone that the own connection names; None where it names none, or there is none."""
+        return self.sources.zone
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.sources.close()
 
     def budget(self) -> Budget:
         """Return what one call may use; its time begins now."""

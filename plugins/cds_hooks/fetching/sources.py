@@ -106,14 +106,8 @@ class Sources:
 
     Parameters
     ----------
-    settings
-        `fetch_from`, `fhir_conn` and `fetch_seconds` count.
-    servers
-        Pairs of an EHR's JWT issuer (None where it has none) and the base URL of a FHIR server of it.
-    allow_http
-        Permits plain http to another machine than this one; the own connection has its own `allow_http`.
-    verify
-        As in `ClientSettings`, for the EHRs' servers.
+    settings, servers, allow_http, verify
+        As of `fetcher.Fetcher`.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """Connections that another thread can end, whatever they wait for: the handshake, a header, the next byte of a body."""
 
 import socket
+import time
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -8,6 +9,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from screening.fhir_client.budget import Budget, watch
+
+LONGEST_IDLE = 4.0
+"""Seconds for which a connection waits for its next request. Servers close one after 5 or more, and what lies between may
+forget it without a word: a request sent into it is lost, and with it the patient's answer where nobody asks twice."""
 
 
 class _Handle:
@@ -32,6 +37,12 @@ class _Handle:
 
 class _Connection(HTTPConnection):
     _handle: _Handle | None = None
+    _used = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the pool may give this connection out again."""
+        return super().is_connected and time.monotonic() - self._used < LONGEST_IDLE
 
     def _new_conn(self) -> socket.socket:
         made = super()._new_conn()
@@ -40,6 +51,7 @@ class _Connection(HTTPConnection):
         return made
 
     def request(self, *args: Any, **kwargs: Any) -> None:
+        self._used = time.monotonic()
         if self._handle is not None:
             watch(self._handle)
         super().request(*args, **kwargs)

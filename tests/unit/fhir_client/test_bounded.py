@@ -15,6 +15,7 @@ from tests.unit.fhir_client.raw_server import DRIPS, FHIR, RawServer, drip, floo
 from tests.unit.fhir_client.stub_server import Out, Stub, fhir, html, outcome, patient, searchset
 
 from screening.errors import FhirFatalError, FhirTemporaryError
+from screening.fhir_client import interruptible
 from screening.fhir_client import transport as transport_module
 from screening.fhir_client.auth import BearerAuth
 from screening.fhir_client.budget import Budget
@@ -237,6 +238,19 @@ def test_calls_share_the_connections_and_one_that_ends_does_not_cut_the_next(
     first.end()
     assert reader.get_each(URLS[:1])[0].error is None
     assert stub.connections == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    stub: Stub, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.script(fhir(patient("a")))
+    client = make_client()
+    for _ in range(2):
+        assert client.within(budget(5)).get_each(URLS[:1])[0].error is None
+    assert stub.connections == 1
+    monkeypatch.setattr(interruptible, "LONGEST_IDLE", 0.0)
+    assert client.within(budget(5)).get_each(URLS[:1])[0].error is None
+    assert stub.connections == 2
 
 
 def test_a_defect_is_raised_where_the_question_was_asked_and_shows_no_token(

@@ -1,7 +1,7 @@
 """Calls as an EHR makes them, a server that is theirs, and the fetcher between."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,6 @@ from tests.unit.fhir_client.stub_server import Call as Arrived
 from tests.unit.fhir_client.stub_server import Out, Stub, fhir, searchset
 
 from cds_hooks.fetching.fetcher import Fetcher
-from cds_hooks.fetching.sources import Sources
 from cds_hooks.settings import Settings
 
 TOKEN = "t0kenMARKER"
@@ -44,9 +43,7 @@ def make_fetcher() -> Iterator[MakeFetcher]:
         def make(*servers: str | tuple[str | None, str], **settings: Any) -> Fetcher:
             wanted = Settings(auth="off", **{"fetch_seconds": 5.0} | settings)
             pairs = [one if isinstance(one, tuple) else (None, one) for one in servers]
-            sources = Sources(wanted, pairs)
-            stack.callback(sources.close)
-            return Fetcher(sources, wanted.fetch_seconds)
+            return stack.enter_context(closing(Fetcher(wanted, pairs)))
 
         yield make
 

@@ -5,11 +5,13 @@ import socket
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.charts import T, observation, sepsis
 from tests.unit.cds_hooks.fetching.conftest import TOKEN, Authorization, Call, MakeFetcher, ward
 from tests.unit.cds_hooks.fetching.test_allowed import ATTACKS
+from tests.unit.fhir_client import test_transport
 from tests.unit.fhir_client.raw_server import DRIPS, FHIR, RawServer, flood, say
 from tests.unit.fhir_client.stub_server import Out, Stub, fhir, html, outcome, searchset
 
@@ -18,6 +20,7 @@ from cds_hooks.fetching.fetcher import Fetched
 from screening.errors import FatalError
 from screening.queries import query_of_key
 
+certificate = test_transport.certificate
 NOT_SENT = "not sent, and not obtained: "
 KEYS = ("patient", "heart_rate", "lactate")
 OWN = '{"conn_type": "fhir", "host": "%s", "password": "0wnT0ken"}'
@@ -311,6 +314,18 @@ def test_ch51_keys_are_fetched_at_once_within_the_time(stub: Stub, make_fetcher:
     assert make_fetcher(stub.base).fetch(call(stub), sepsis(), KEYS, "p", T).unobtained == {}
 
 
+def test_ch26_a_certificate_that_is_not_trusted_is_told_and_sends_nothing(
+    certificate: Path, make_fetcher: MakeFetcher
+) -> None:
+    stub = Stub(certificate)
+    try:
+        fetched = make_fetcher(stub.base).fetch(call(stub), sepsis(), KEYS, "p", T)
+        assert only(fetched) == "the FHIR server offers no TLS that can be trusted"
+        assert stub.calls == []
+    finally:
+        stub.close()
+
+
 def test_connections_are_kept_for_the_next_call(stub: Stub, make_fetcher: MakeFetcher) -> None:
     fetcher = make_fetcher(stub.base)
     for _ in range(3):
@@ -344,7 +359,7 @@ def test_the_own_connection_is_bounded_too_whatever_its_extras(stub: Stub, make_
     extra = {"attempts": 9, "read_timeout": 600, "page_size": 7, "zone": "Asia/Tokyo"}
     conn = json.dumps({"host": stub.base, "extra": extra})
     fetcher = make_fetcher(fetch_from="own", fhir_conn=conn, fetch_seconds=0.3)
-    assert str(fetcher.sources.zone) == "Asia/Tokyo"
+    assert str(fetcher.zone) == "Asia/Tokyo"
     stub.route = ward(Observation=Out(503, delay=5))
     begun = time.monotonic()
     fetched = fetcher.fetch(Call(None), sepsis(), ("heart_rate",), "p", T)
