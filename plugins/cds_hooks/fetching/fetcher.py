@@ -133,14 +133,16 @@ class Fetcher:
         asked = [key for key in wanted if key not in failed]
         urls = [query_of_key(schema, key, patient_id, prediction_time) for key in asked]
         answers = source.get_each(urls, budget or self.budget())
-        contents = []
+        contents, said = [], []
         for key, answer in zip(asked, answers, strict=True):
             words = source.why_not(answer, *_kind(schema, key))
             if words is None:
                 contents.append(answer.resources)
             else:
                 failed[key] = words
-                log.warning("prefetch key %s was not fetched: %s", key, answer.error or words)
+                said.append(f"{key} ({answer.error or words})")
+        if said:
+            log.warning("prefetch keys that were not fetched from %s: %s", source.base_url, ", ".join(said))
         return _sorted(tuple(contents), {key: failed[key] for key in wanted if key in failed}, partial, source)
 
 

@@ -126,7 +126,7 @@ def test_the_url_and_the_values_of_a_patient_are_not_logged(
     stub.route = ward(Observation=outcome(500))
     fetcher: Fetcher = make_fetcher(stub.base)
     fetcher.fetch(Call(stub.base, Authorization()), sepsis(), KEYS, "p", T)
-    assert "prefetch key heart_rate was not fetched: GET /fhir/Observation: 500" in caplog.text
+    assert f"not fetched from {stub.base}: heart_rate (GET /fhir/Observation: 500" in caplog.text
     query = query_of_key(sepsis(), "heart_rate", "p", T).partition("?")[2]
     assert query.split("&")[1][:20] not in caplog.text
     assert "code=" not in caplog.text
