@@ -4,8 +4,8 @@ For the point of care, where somebody waits: no batches, no second attempts beyo
 answer in time costs no more than the time.
 """
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client.budget import Budget
@@ -36,36 +36,22 @@ class BoundedReads:
             In the order of the URLs, each with an outcome of its own, whatever became of the others. What has no answer at
             the budget's end has a FhirTemporaryError.
         """
-        asked = [_Asked(self._direct, url, self._page_size) for url in urls]
-        for one in asked:
-            one.start()
-        for one in asked:
-            one.join(self._budget.left)
-        if any(one.is_alive() for one in asked):
+        if not urls:
+            return []
+        pool = ThreadPoolExecutor(len(urls), thread_name_prefix="fhir-bounded")
+        asked = [pool.submit(self._ask, url) for url in urls]
+        pool.shutdown(wait=False)
+        if wait(asked, timeout=self._budget.left).not_done:
             self._budget.end()
-            for one in asked:
-                one.join(_LAST_WORDS / len(asked))
-        return [one.answer() for one in asked]
+            wait(asked, timeout=_LAST_WORDS)
+        return [one.result() if one.done() else _late() for one in asked]
 
-
-class _Asked(threading.Thread):
-    """One question under way. A daemon: a host name that nobody resolves must not hold up the process's end."""
-
-    def __init__(self, direct: Direct, url: str, page_size: int) -> None:
-        super().__init__(name="fhir-bounded", daemon=True)
-        self._direct, self._url, self._page_size = direct, url, page_size
-        self._answer: Answer | None = None
-        self._defect: BaseException | None = None
-
-    def run(self) -> None:
+    def _ask(self, url: str) -> Answer:
         try:
-            self._answer = self._direct.ask(parse_question(self._url, self._page_size))
+            return self._direct.ask(parse_question(url, self._page_size))
         except (FhirFatalError, FhirTemporaryError) as error:
-            self._answer = Answer(error.status or 0, error=error)
-        except BaseException as defect:  # noqa: BLE001 - raised anew in the thread that asked
-            self._defect = defect
+            return Answer(error.status or 0, error=error)
 
-    def answer(self) -> Answer:
-        if self._defect is not None:
-            raise self._defect
-        return self._answer or Answer(0, error=FhirTemporaryError("no answer within the time for this call"))
+
+def _late() -> Answer:
+    return Answer(0, error=FhirTemporaryError("no answer within the time for this call"))

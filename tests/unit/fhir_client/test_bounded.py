@@ -18,7 +18,7 @@ from screening.errors import FhirFatalError, FhirTemporaryError
 from screening.fhir_client import interruptible
 from screening.fhir_client import transport as transport_module
 from screening.fhir_client.auth import BearerAuth
-from screening.fhir_client.budget import Budget
+from screening.fhir_client.budget import Budget, watch
 from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
 from screening.fhir_client.settings import ClientSettings
@@ -46,7 +46,7 @@ def words(answer: Answer) -> str:
 
 def all_end() -> bool:
     """Tell whether no thread of a call is left waiting for a server that never ends."""
-    left = [one for one in threading.enumerate() if one.name == "fhir-bounded"]
+    left = [one for one in threading.enumerate() if one.name.startswith("fhir-bounded")]
     for one in left:
         one.join(2)
     return not any(one.is_alive() for one in left)
@@ -238,6 +238,27 @@ def test_calls_share_the_connections_and_one_that_ends_does_not_cut_the_next(
     first.end()
     assert reader.get_each(URLS[:1])[0].error is None
     assert stub.connections == 1
+
+
+def test_a_budget_cuts_no_connection_that_another_call_uses_by_now() -> None:
+    class Pooled:
+        budget: Budget | None = None
+        cuts = 0
+
+        def cut(self) -> None:
+            self.cuts += 1
+
+    first, second, connection = budget(), budget(), Pooled()
+    with first.in_charge():
+        watch(connection)
+        with second.in_charge():
+            watch(connection)
+            first.end()
+            assert connection.cuts == 0
+            second.end()
+            assert connection.cuts == 1
+            watch(connection)  # begun after the end: cut at once
+            assert connection.cuts == 2
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(

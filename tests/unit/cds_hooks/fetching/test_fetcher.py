@@ -257,6 +257,15 @@ def test_ch51_an_answer_of_no_use_is_told_in_our_own_words(
     assert "MARKER" not in told["heart_rate"]
 
 
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_ch55_a_key_is_asked_for_once_also_where_the_server_is_busy(
+    stub: Stub, make_fetcher: MakeFetcher, status: int
+) -> None:
+    stub.route = ward(Observation=outcome(status, "transient", Retry_After="0"))
+    make_fetcher(stub.base).fetch(call(stub), sepsis(), ("heart_rate",), "p", T)
+    assert len(stub.calls) == 1
+
+
 @pytest.mark.parametrize("identity", ["q", None])
 def test_a_patient_that_is_another_is_not_taken(stub: Stub, make_fetcher: MakeFetcher, identity: str | None) -> None:
     stub.route = ward(Patient=fhir({"resourceType": "Patient", "id": identity}))
