@@ -293,7 +293,7 @@ def test_ch51_links_without_end_are_followed_five_pages_far(stub: Stub, make_fet
     assert len(stub.calls) == 5
 
 
-@pytest.mark.parametrize("name", DRIPS)
+@pytest.mark.parametrize("name", ["nothing", "headers", "body"])
 def test_ch51_a_server_that_drips_costs_no_more_than_the_time(make_fetcher: MakeFetcher, name: str) -> None:
     with RawServer(DRIPS[name]) as canary:
         fetcher = make_fetcher(canary.base, fetch_seconds=0.25)
