@@ -38,23 +38,30 @@ class BoostedTrees:
         )
         return np.asarray(found, dtype="float64")
 
+    def both(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Return `probabilities` and `contributions`, for one copy of the rows into XGBoost's own form."""
+        data = self._data(rows)
+        return self._ask(data), self._ask(data, pred_contribs=True)
+
     def contributions(self, rows: Floats) -> Floats:
         """Return exact TreeSHAP contributions, float64 (n, f + 1); the last column is the model's constant."""
-        return self._ask(rows, pred_contribs=True)
+        return self._ask(self._data(rows), pred_contribs=True)
 
     def margins(self, rows: Floats) -> Floats:
         """Return log-odds, float64 (n,)."""
-        return self._ask(rows, output_margin=True)
+        return self._ask(self._data(rows), output_margin=True)
 
     def adds_up(self, rows: Floats) -> bool:
         """Tell whether the contributions of these rows add up to their margins."""
         margins = self.margins(rows)
         return bool(np.all(np.abs(self.contributions(rows).sum(axis=1) - margins) <= ADDS_UP * (1 + np.abs(margins))))
 
-    def _ask(self, rows: Floats, **what: bool) -> Floats:
+    def _data(self, rows: Floats) -> Any:
         import xgboost
 
-        data = xgboost.DMatrix(rows, missing=self._missing, nthread=1)
+        return xgboost.DMatrix(rows, missing=self._missing, nthread=1)
+
+    def _ask(self, data: Any, **what: bool) -> Floats:
         found = self._booster.predict(data, iteration_range=self._range, validate_features=False, **what)
         return np.asarray(found, dtype="float64")
 

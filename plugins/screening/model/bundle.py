@@ -96,15 +96,22 @@ class ModelBundle:
             model fails, or answers with anything but probabilities.
         """
         self._check(matrix)
-        lacking = np.isnan(matrix).any(axis=0)
-        if lacking.any() and not self.handles_missing:
-            names = ", ".join(np.array(self.feature_names)[lacking])
-            raise ModelError(f"{self}: was given missing values, which it does not handle: {names}. Impute them first")
+        self._check_missing(matrix)
         raw = asked(lambda: self.estimator.probabilities(matrix), f"{self}: predict_proba failed", with_data=True)
-        check_probabilities(raw, str(self))
-        found = calibrate(self.calibration, raw)
-        check_probabilities(found, f"{self}, calibrated")
-        return found
+        return self._calibrated(raw)
+
+    def predict_with_contributions(self, matrix: Floats) -> tuple[Floats, Floats | None]:
+        """Return what `predict` and `contributions` return, bit for bit, for less than the time of the two.
+
+        Raises
+        ------
+        ModelError
+            As `predict`.
+        """
+        self._check(matrix)
+        self._check_missing(matrix)
+        raw, contributions = asked(lambda: self.estimator.both(matrix), f"{self}: the model failed", with_data=True)
+        return self._calibrated(raw), contributions
 
     def impute(self, matrix: Floats) -> Imputed:
         """Fill in stored training medians; nothing is ever taken from the other rows.
@@ -155,6 +162,19 @@ class ModelBundle:
 
     def __str__(self) -> str:
         return f"model {self.name} {self.version}"
+
+    def _calibrated(self, raw: Floats) -> Floats:
+        check_probabilities(raw, str(self))
+        found = calibrate(self.calibration, raw)
+        if found is not raw:
+            check_probabilities(found, f"{self}, calibrated")
+        return found
+
+    def _check_missing(self, matrix: Floats) -> None:
+        lacking = np.isnan(matrix).any(axis=0)
+        if not self.handles_missing and lacking.any():
+            names = ", ".join(np.array(self.feature_names)[lacking])
+            raise ModelError(f"{self}: was given missing values, which it does not handle: {names}. Impute them first")
 
     def _check(self, matrix: Floats) -> None:
         if not isinstance(matrix, np.ndarray) or matrix.dtype != np.float64:
