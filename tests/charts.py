@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from screening.features import FeatureMatrix, PredictionTime, featurize
+from screening.feature_matrix import FeatureMatrix
+from screening.features import PredictionTime, featurize
 from screening.model.bundle import ModelBundle, as_bundle
 from screening.outcome import PatientResult
 from screening.readers.fhir import read

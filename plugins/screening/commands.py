@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from screening.data_files import contents
 from screening.errors import FatalError
-from screening.features import FeatureMatrix
+from screening.feature_matrix import FeatureMatrix
 from screening.features import featurize as compute
 from screening.model.bundle import ModelBundle
 from screening.model.files import load_file
@@ -140,7 +140,7 @@ def _matrix(chosen: Namespace) -> tuple[Schema, FeatureMatrix]:
 
 def _reading(files: list[Path], schema: Schema, zone: tzinfo | None) -> Reading:
     reading = read(contents(files), schema, zone=zone)
-    if reading.patients.empty:
+    if not reading.records:
         raise FatalError(
             "the files hold no Patient resource, and nobody can be scored without one: add the file with the Patients "
             "(Patient.ndjson of a bulk export)"

@@ -16,7 +16,8 @@ import orjson
 from screening.data_files import contents
 from screening.demo_bundles import parts, prefetch, transaction
 from screening.errors import DataFileError, FatalError, FhirFatalError, ResultError, TemporaryError
-from screening.features import FeatureMatrix, PredictionTime, featurize
+from screening.feature_matrix import FeatureMatrix
+from screening.features import PredictionTime, featurize
 from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
 from screening.model.bundle import ModelBundle
@@ -93,7 +94,7 @@ def find(paths: Sequence[Path], look: Look, *, per_level: int = 1, minimal: bool
         Where what would be written does not score as the patient does.
     """
     reading, matrix, results = look.at(contents(list(paths)))
-    if reading.patients.empty:
+    if not reading.records:
         raise DataFileError("the files hold no Patient: add the file with the Patients (MimicPatient.ndjson.gz)")
     chosen = {f"{level.value}-{n}": one for level in LEVELS for n, one in enumerate(_of(level, results)[:per_level], 1)}
     rows = (matrix.basis if minimal else reading.observations)[["patient_id", "feature", "source"]]

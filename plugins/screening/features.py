@@ -1,54 +1,31 @@
 """The feature engine: observations table and prediction time in, feature matrix out.
 
-One vectorized engine for one patient and for a million rows, for training, screening and the sidecar. A patient's row
-depends on that patient's values alone: rows are put in one order first, and nothing is filled in from anybody else.
+One engine for one patient and for a million rows, for training, screening and the sidecar. A patient's row depends on that
+patient's values alone: rows are put in one order first, and nothing is filled in from anybody else.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
+from screening.aggregates import Observed, aggregated
+from screening.columns import NOT_A_TIME, Bools, Floats, Ints, as_micros, runs
 from screening.errors import FatalError
-from screening.observations import NOT_A_TIME, Drop, Reading, as_micros, as_utc, ordered
+from screening.feature_matrix import Basis, Cells, FeatureMatrix, Vectors
+from screening.observations import Reading
 from screening.patient_features import patient_features, standing
+from screening.patient_records import PatientRecord
 from screening.schema import PRESENCE, Feature, Schema
 from screening.times import micros
+from screening.window import HOUR, CohortValues, cohort_values
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import pandas as pd
+
 PredictionTime: TypeAlias = "datetime | pd.Series[pd.Timestamp] | Literal['latest']"
-HOUR = 3_600_000_000  # microseconds
-
-
-@dataclass(frozen=True)
-class FeatureMatrix:
-    """What the model is given, and what it rests on.
-
-    Attributes
-    ----------
-    rows
-        One row a patient in the cohort's order: `patient_id`; `prediction_time` (datetime64[us, UTC], NaT where none
-        could be found); `standing` ("" or an `Outcome` settled before any score) and `reason`; `encounter`; then one
-        float64 column a feature in the schema's order, NaN for missing.
-    cells
-        One row for each (patient, feature) observed: `patient_id`, `feature`, `count` of values used, `time` of the
-        newest of them, `note`.
-    basis
-        The sources of the values used: `patient_id`, `feature`, `source`, each once.
-    drops
-        As in `Reading`, with what fell outside the window or belongs to no Patient that was read added.
-    """
-
-    rows: pd.DataFrame
-    cells: pd.DataFrame
-    basis: pd.DataFrame
-    drops: Counter[Drop] = field(default_factory=Counter)
 
 
 def featurize(
@@ -80,173 +57,115 @@ def featurize(
     Raises
     ------
     FatalError
-        For a prediction time without a zone, for a patient without one of its own where a Series is given, and for a
-        patient who stands twice in the cohort.
+        For a prediction time without a zone, for a patient without one of its own where a Series is given, for a patient
+        who stands twice in the cohort, and for two records of one patient.
     """
-    zoned = prediction_time.dt.tz if isinstance(prediction_time, pd.Series) else getattr(prediction_time, "tzinfo", UTC)
-    if zoned is None:
-        raise FatalError("prediction_time has no zone: give one, such as 2026-03-01T02:00:00+00:00")
-    cohort = pd.Index(patient_ids if patient_ids is not None else reading.patients["patient_id"].tolist(), dtype="str")
-    if not cohort.is_unique:
+    _check_zone(prediction_time)
+    records = {record.patient_id: record for record in reading.records}
+    cohort = list(patient_ids) if patient_ids is not None else [record.patient_id for record in reading.records]
+    if len(set(cohort)) != len(cohort):
         raise FatalError("the cohort names a patient twice: name each once")
-    patients = reading.patients.set_index("patient_id").reindex(cohort)
-    values = _Values(ordered(reading.observations), schema, cohort)
-    t = _prediction_times(values, prediction_time, cohort)
+    if len(records) != len(reading.records):
+        raise FatalError("two records of one patient: give one")
+    patients = [records.get(patient_id) for patient_id in cohort]
+    values, nobodys = cohort_values(reading.values, schema, cohort)
+    t = _prediction_times(values, prediction_time)
     drops = Counter(reading.drops)
     if patient_ids is None:  # nobody was left out on purpose
-        drops.update(values.nobodys)
-    used = values.counted(t, isinstance(prediction_time, str), drops)
-    matrix, counts, newest = values.aggregate(used, t)
+        drops.update(nobodys)
+    used = values.counted(t, latest=isinstance(prediction_time, str), drops=drops)
+    values, matrix = values[used], _nothing_seen(len(cohort), schema)
+    found = _fill(matrix, values, t)
     notes = patient_features(matrix, schema, patients, t, zone or UTC)
     settled, reason = standing(patients, t)
-    frame = pd.DataFrame(
-        {"patient_id": cohort, "prediction_time": as_utc(t), "standing": settled, "reason": reason}
-        | {"encounter": values.encounters(used)}
+    return FeatureMatrix(
+        Vectors(cohort, t, settled, reason, _encounters(values), schema.feature_names, matrix),
+        _cells(values, found, notes),
+        _basis(values, patients, matrix),
+        drops,
     )
-    frame[list(schema.feature_names)] = matrix
-    cells = _cells(cohort, schema, counts, newest, notes)
-    return FeatureMatrix(frame, cells, values.basis(used, patients["source"], matrix), drops)
 
 
-class _Values:
-    """The observations of a cohort as plain arrays, in the table's order."""
-
-    def __init__(self, frame: pd.DataFrame, schema: Schema, cohort: pd.Index) -> None:
-        who = cohort.get_indexer(pd.Index(frame["patient_id"]))
-        what = pd.Index(schema.feature_names).get_indexer(pd.Index(frame["feature"]))
-        keep = (who >= 0) & (what >= 0)
-        lost = frame.loc[(who < 0) & (what >= 0), "feature"]
-        self.nobodys: Counter[Drop] = Counter(
-            {("", str(n), "foreign_subject"): int(k) for n, k in lost.value_counts().items()}
-        )
-        self.frame = frame[keep].reset_index(drop=True)
-        self.schema, self.cohort = schema, cohort
-        self.patient: Ints = who[keep].astype("int64")
-        self.feature: Ints = what[keep].astype("int64")
-        self.end, self.start, self.available = (as_micros(self.frame[name]) for name in (
-            "effective_time", "effective_start", "available_time",
-        ))  # fmt: skip
-        self.value: Floats = self.frame["value"].to_numpy("float64")
-        kinds = [feature.fhir_resource for feature in schema.features.values()]
-        self.lasting: Bools = np.isin(self.feature, [i for i, kind in enumerate(kinds) if kind == "Condition"])
-        self.stay: Bools = np.isin(self.feature, [i for i, kind in enumerate(kinds) if kind == "Encounter"])
-
-    def counted(self, t: Ints, latest: bool, drops: Counter[Drop]) -> Bools:
-        """Tell which values count at each patient's prediction time; the others are counted in `drops`."""
-        now = t[self.patient]
-        known = now != NOT_A_TIME
-        late = known & (self.end > now)
-        unavailable = known & ~late & (self.available != NOT_A_TIME) & (self.available > now) & (not latest)
-        old = np.zeros(len(now), dtype=bool)
-        if self.schema.lookback is not None:
-            first = now - self.schema.lookback // _MICROSECOND
-            old = known & ~late & ~unavailable & ~self.lasting & ~self.stay & (self.start <= first)
-        over = known & self.stay & ~late & (np.rint(self.value * HOUR) <= now)  # whole microseconds, as they were
-        counted: Bools = known & ~late & ~unavailable & ~old & ~over
-        lone = self._lone(counted)
-        names = self.schema.feature_names
-        for reason, mask in (
-            ("after_prediction_time", late), ("not_yet_available", unavailable), ("before_window", old), ("ended", over),
-            ("lone_value", lone),
-        ):  # fmt: skip
-            pairs = zip(self.patient[mask].tolist(), self.feature[mask].tolist(), strict=True)
-            drops.update((str(self.cohort[who]), names[what], reason) for who, what in pairs)
-        return counted & ~lone
-
-    def _lone(self, counted: Bools) -> Bools:
-        """Tell which values are the only one of a `delta`: they make no number, so that nothing was observed."""
-        features = list(self.schema.features.values())
-        change = np.isin(self.feature, [i for i, feature in enumerate(features) if feature.aggregate == "delta"])
-        cell = self.patient * len(features) + self.feature
-        found = np.unique(cell[counted & change], return_counts=True)
-        lone: Bools = counted & change & np.isin(cell, found[0][found[1] == 1])
-        return lone
-
-    def aggregate(self, used: Bools, t: Ints) -> tuple[Floats, Ints, Ints]:
-        """Return values, counts and newest times, each of shape (patients, features)."""
-        shape = (len(self.cohort), len(self.schema.feature_names))
-        matrix = np.full(shape, np.nan)
-        counts = np.zeros(shape, dtype="int64")
-        newest = np.full(shape, NOT_A_TIME, dtype="int64")
-        np.add.at(counts, (self.patient[used], self.feature[used]), 1)
-        np.maximum.at(newest, (self.patient[used], self.feature[used]), self.end[used])
-        for column, feature in enumerate(self.schema.features.values()):
-            mine = used & (self.feature == column)
-            if feature.fhir_resource == "Patient":
-                continue
-            if feature.fhir_resource == "Encounter":
-                seen = counts[:, column] > 0
-                matrix[seen, column] = (t[seen] - newest[seen, column]) / HOUR
-            elif feature.how == "count":
-                matrix[:, column] = counts[:, column]
-            elif feature.how == "present":
-                matrix[:, column] = counts[:, column] > 0
-            elif mine.any():
-                found = _summary(pd.Series(self.value[mine]).groupby(self.patient[mine], sort=True), feature.how)
-                matrix[found.index.to_numpy(), column] = found.to_numpy()
-        return matrix, counts, newest
-
-    def basis(self, used: Bools, patients: pd.Series, matrix: Floats) -> pd.DataFrame:
-        """Return the sources of the values used, and of each Patient field that gave a value."""
-        parts = [self.frame.loc[used, ["patient_id", "feature", "source"]]]
-        for column, feature in enumerate(self.schema.features.values()):
-            if feature.fhir_resource == "Patient":
-                known = patients[~np.isnan(matrix[:, column])]
-                more = {"patient_id": known.index, "feature": feature.name, "source": known.to_numpy()}
-                parts.append(pd.DataFrame(more).astype("str"))
-        frame = pd.concat(parts)
-        frame = frame[frame["source"] != ""].drop_duplicates()
-        return frame.sort_values(["patient_id", "feature", "source"], ignore_index=True)
-
-    def encounters(self, used: Bools) -> pd.Series:
-        """Return the encounter of each patient's newest value that names one; "" where none does."""
-        frame = self.frame.assign(who=self.patient)[used & (self.frame["encounter"] != "").to_numpy()]
-        newest = frame.sort_values(["effective_time", "encounter"]).groupby("who")["encounter"].last()
-        return newest.reindex(range(len(self.cohort)), fill_value="").reset_index(drop=True)
+def _check_zone(prediction_time: PredictionTime) -> None:
+    if isinstance(prediction_time, str):
+        return
+    zone = prediction_time.tzinfo if isinstance(prediction_time, datetime) else prediction_time.dt.tz
+    if zone is None:
+        raise FatalError("prediction_time has no zone: give one, such as 2026-03-01T02:00:00+00:00")
 
 
-_MICROSECOND = pd.Timedelta(microseconds=1).to_pytimedelta()
-
-
-def _summary(groups: Any, how: str) -> pd.Series:
-    if how == "delta":
-        return groups.last() - groups.first()
-    return getattr(groups, how)()
-
-
-def _prediction_times(values: _Values, wanted: PredictionTime, cohort: pd.Index) -> Ints:
+def _prediction_times(values: CohortValues, wanted: PredictionTime) -> Ints:
+    count = len(values.cohort)
     if isinstance(wanted, datetime):
-        return np.full(len(cohort), micros(wanted), dtype="int64")
-    if isinstance(wanted, pd.Series):
-        own = as_micros(wanted.reindex(cohort))
+        return np.full(count, micros(wanted), dtype="int64")
+    if not isinstance(wanted, str):
+        own = as_micros(wanted.reindex(values.cohort))
         if (own == NOT_A_TIME).any():
             raise FatalError("a patient of the cohort has no prediction_time of its own: give each one")
         return own
-    t = np.full(len(cohort), NOT_A_TIME, dtype="int64")
-    measured = ~values.stay
-    np.maximum.at(t, values.patient[measured], values.end[measured])
+    t = np.full(count, NOT_A_TIME, dtype="int64")
+    measured = ~values.of("Encounter")
+    np.maximum.at(t, values.patient[measured], values.table.end[measured])
     return t
 
 
-def _cells(
-    cohort: pd.Index, schema: Schema, counts: Ints, newest: Ints, notes: list[tuple[int, int, str]]
-) -> pd.DataFrame:
-    remark = {(row, column): note for row, column, note in notes}
-    rows, columns = np.nonzero(counts)
-    rows = np.append(rows, [row for row, _ in remark]).astype("int64")
-    columns = np.append(columns, [column for _, column in remark]).astype("int64")
-    names = np.array(schema.feature_names, dtype=object)
-    return pd.DataFrame(
-        {
-            "patient_id": cohort.take(rows),
-            "feature": pd.array(names[columns].tolist(), dtype="str"),
-            "count": counts[rows, columns],
-            "time": as_utc(newest[rows, columns]),
-            "note": pd.array(
-                [remark.get(key, "") for key in zip(rows.tolist(), columns.tolist(), strict=True)], dtype="str"
-            ),
-        }
+def _nothing_seen(patients: int, schema: Schema) -> Floats:
+    """Return the matrix of patients of whom nothing is known: float64 (n, f)."""
+    empty = [
+        0.0 if feature.how in ("count", "present") and feature.fhir_resource not in ("Patient", "Encounter") else np.nan
+        for feature in schema.features.values()
+    ]
+    return np.tile(np.array(empty), (patients, 1))
+
+
+def _fill(matrix: Floats, values: CohortValues, t: Ints) -> Observed:
+    """Fill what was observed into the matrix, and return it."""
+    features = list(values.schema.features.values())
+    found = aggregated(values.table.value, values.cell, [feature.how for feature in features])
+    stay = np.array([feature.fhir_resource == "Encounter" for feature in features])[found.cell % len(features)]
+    if stay.any():  # hours since the newest admission
+        begun = values.table.end[found.last[stay]]
+        found.number[stay] = (t[found.cell[stay] // len(features)] - begun) / HOUR
+    matrix.reshape(-1)[found.cell] = found.number
+    return found
+
+
+def _cells(values: CohortValues, found: Observed, notes: dict[tuple[int, int], str]) -> Cells:
+    names, cohort = values.schema.feature_names, values.cohort
+    places = [divmod(cell, len(names)) for cell in found.cell.tolist()] + list(notes)
+    return Cells(
+        [cohort[row] for row, _ in places],
+        [names[column] for _, column in places],
+        found.used.tolist() + [0] * len(notes),
+        values.table.end[found.last].tolist() + [NOT_A_TIME] * len(notes),
+        [notes.get(place, "") for place in places] if notes else [""] * len(places),
     )
+
+
+def _basis(values: CohortValues, patients: Sequence[PatientRecord | None], matrix: Floats) -> Basis:
+    """Return the sources of the values used, and of each Patient field that gave a value."""
+    named = values.table[~values.table.source.equals("")]
+    columns = (named.patient_id, named.feature, named.source)
+    order = np.lexsort([column.codes for column in reversed(columns)])
+    once = order[runs(*(column.codes[order] for column in columns))]
+    found = list(zip(*(column[once].tolist() for column in columns), strict=True))
+    for column, feature in enumerate(values.schema.features.values()):
+        if feature.fhir_resource == "Patient":
+            known = zip(patients, np.isnan(matrix[:, column]).tolist(), strict=True)
+            found += [(one.patient_id, feature.name, one.source) for one, no in known if one and one.source and not no]
+    return sorted(found)
+
+
+def _encounters(values: CohortValues) -> list[str]:
+    """Return the encounter of each patient's newest value that names one; "" where none does."""
+    found = [""] * len(values.cohort)
+    named: Bools = ~values.table.encounter.equals("")
+    stay, patient = values.table.encounter[named], values.patient[named]
+    order = np.lexsort((stay.codes, values.table.end[named], patient))
+    newest = order[np.append(runs(patient[order])[1:], len(order))[: len(order)] - 1]
+    for row, encounter in zip(patient[newest].tolist(), stay[newest].tolist(), strict=True):
+        found[row] = encounter
+    return found
 
 
 def observed(feature: Feature) -> bool:

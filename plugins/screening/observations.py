@@ -17,26 +17,28 @@ unit               str                   the canonical UCUM unit, "" where there
 source             str                   reference that goes into RiskAssessment.basis, "" where the resource has no id
 encounter          str                   reference of the encounter, "" where not given
 =================  ====================  ========================================================================
+
+That is the frame, for who wants one; the engine works on the same columns as `Observations` holds them.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-Ints = npt.NDArray[np.int64]
-TIMES = ("effective_time", "effective_start", "available_time")
+from screening.columns import Bools, Floats, Ints, Texts, as_micros, as_utc, runs
+from screening.patient_records import PatientRecord, by_patient_id, patient_table, records_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 COLUMNS = (
     "patient_id", "feature", "effective_time", "effective_start", "available_time", "value", "unit", "source", "encounter",
 )  # fmt: skip
-PATIENT_COLUMNS = (
-    "patient_id", "birth_date", "birth_precision", "gender", "deceased", "deceased_time", "merged", "problem", "source",
-)  # fmt: skip
-NOT_A_TIME = -(2**63)
-"""Microseconds that stand for NaT."""
+TIMES = ("effective_time", "effective_start", "available_time")
 
 Row = tuple[str, str, int, int, int, float, str, str, str]
 """One row in the order of `COLUMNS`, times as UTC microseconds."""
@@ -44,116 +46,140 @@ Drop = tuple[str, str, str]
 """patient_id ("" where unknown), feature ("" where it concerns none), reason."""
 
 
-@dataclass(frozen=True)
-class PatientRecord:
-    """What a Patient resource tells of screening.
+@dataclass(frozen=True, eq=False, slots=True)
+class Observations:
+    """The table by columns, in the order of `COLUMNS`; times in UTC microseconds, `NOT_A_TIME` where unknown."""
 
-    Attributes
-    ----------
-    birth_date, birth_precision
-        ISO date (the middle of the span for `month` and `year`), and `day`, `month` or `year`; "" where missing.
-    gender
-        FHIR administrative gender as sent, "" where missing.
-    deceased, deceased_time
-        Whether the record says so, and since when (UTC microseconds, `NOT_A_TIME` where it does not tell).
-    merged
-        Whether another Patient replaces this one.
-    problem
-        Why the record cannot be used at all, or "".
-    """
+    patient_id: Texts
+    feature: Texts
+    end: Ints
+    start: Ints
+    available: Ints
+    value: Floats
+    unit: Texts
+    source: Texts
+    encounter: Texts
 
-    patient_id: str
-    birth_date: str = ""
-    birth_precision: str = ""
-    gender: str = ""
-    deceased: bool = False
-    deceased_time: int = NOT_A_TIME
-    merged: bool = False
-    problem: str = ""
-    source: str = ""
+    @classmethod
+    def of_rows(cls, rows: Sequence[Row]) -> Self:
+        """Make the table of rows, in their order."""
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
+        who, what, unit, source, stay = (Texts.of(columns[n]) for n in (0, 1, 6, 7, 8))
+        end, start, available = (np.array(column, dtype="int64") for column in columns[2:5])
+        return cls(who, what, end, start, available, np.array(columns[5], dtype="float64"), unit, source, stay)
+
+    @classmethod
+    def of_frame(cls, frame: "pd.DataFrame") -> Self:
+        """Make the table of a frame, in its order."""
+        end, start, available = (as_micros(frame[name]) for name in TIMES)
+        who, what, unit, source, stay = (
+            Texts.of_series(frame[name]) for name in ("patient_id", "feature", "unit", "source", "encounter")
+        )
+        return cls(who, what, end, start, available, frame["value"].to_numpy("float64"), unit, source, stay)
+
+    def frame(self) -> "pd.DataFrame":
+        """Make the frame."""
+        import pandas as pd
+
+        columns = (getattr(self, field.name) for field in fields(self))
+        data = dict(zip(COLUMNS, columns, strict=True))
+        for name, column in data.items():
+            data[name] = as_utc(column) if name in TIMES else column.array() if isinstance(column, Texts) else column
+        return pd.DataFrame(data)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, where: Ints | Bools) -> "Observations":
+        return Observations(*(getattr(self, field)[where] for field in _FIELDS))
+
+    def ordered(self) -> "Observations":
+        """Sort by patient, feature, effective and available time, value, source: the order that `first` and `last` mean.
+
+        An unknown available time sorts first: it is available at any time. The last two columns only settle which of two
+        resources without an id comes first, so that the order of the input never does.
+        """
+        known = ~np.isnan(self.value)
+        value = np.where(known, self.value, -np.inf)
+        return self[
+            np.lexsort((
+                self.encounter.codes, self.start, self.source.codes, value, known, self.available, self.end,
+                self.feature.codes, self.patient_id.codes,
+            ))
+        ]  # fmt: skip
+
+    def distinct(self, drops: Counter[Drop]) -> "Observations":
+        """Return the table in its order, each value once; what goes is counted in `drops`.
+
+        Same patient, feature, time and value under two ids is one value: the one that was available first stays.
+        """
+        table = self.ordered()
+        known = ~np.isnan(table.value)
+        said = (
+            table.patient_id.codes,
+            table.feature.codes,
+            table.end,
+            table.start,
+            known,
+            np.where(known, table.value, 0),
+        )
+        order = np.lexsort(said[::-1])  # stable: of equal ones the first in the table's order stands first
+        first = np.zeros(len(table), dtype=bool)
+        first[order[runs(*(part[order] for part in said))]] = True
+        if first.all():
+            return table
+        again = table[~first]
+        pairs = zip(again.patient_id.tolist(), again.feature.tolist(), strict=True)
+        drops.update((patient_id, feature, "duplicate") for patient_id, feature in pairs)
+        return table[first]
 
 
-@dataclass
+_FIELDS = tuple(field.name for field in fields(Observations))
+
+
 class Reading:
-    """What a reader made of its input.
+    """What a reader made of its input; `observations` and `patients` may be given as frames or as columns and records.
 
     Attributes
     ----------
-    observations
-        The table above, free of duplicates, in one order whatever the order of the input.
-    patients
-        One row a patient with `PATIENT_COLUMNS`; `deceased_time` as datetime64[us, UTC].
+    values
+        The table above by columns, free of duplicates, in one order whatever the order of the input.
+    records
+        One record a patient.
     drops
         (patient_id, feature, reason) → how many values were dropped.
     """
 
-    observations: pd.DataFrame
-    patients: pd.DataFrame
-    drops: Counter[Drop] = field(default_factory=Counter)
-
-
-def table(rows: list[Row], drops: Counter[Drop]) -> pd.DataFrame:
-    """Make the observations table of rows; duplicates go, and are counted in `drops`.
-
-    Same patient, feature, time and value under two ids is one value: the one that was available first stays.
-    """
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
-    data: dict[str, Any] = {}
-    for name, column in zip(COLUMNS, columns, strict=True):
-        if name in TIMES:
-            data[name] = times(list(column))
-        elif name == "value":
-            data[name] = np.array(column, dtype="float64")
+    def __init__(
+        self,
+        observations: "Observations | pd.DataFrame",
+        patients: "Sequence[PatientRecord] | pd.DataFrame",
+        drops: Counter[Drop] | None = None,
+    ) -> None:
+        self.drops: Counter[Drop] = Counter() if drops is None else drops
+        if isinstance(observations, Observations):
+            self.values = observations
         else:
-            data[name] = pd.array(list(column), dtype="str")
-    return distinct(pd.DataFrame(data), drops)
-
-
-def distinct(frame: pd.DataFrame, drops: Counter[Drop]) -> pd.DataFrame:
-    """Return the table in its order, each value once; what goes is counted in `drops`."""
-    frame = ordered(frame)
-    again = frame.duplicated(["patient_id", "feature", "effective_time", "effective_start", "value"])
-    for patient_id, feature in zip(frame.loc[again, "patient_id"], frame.loc[again, "feature"], strict=True):
-        drops[(patient_id, feature, "duplicate")] += 1
-    return frame[~again].reset_index(drop=True)
-
-
-def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Sort by patient, feature, effective and available time, value, source: the order that `first` and `last` mean.
-
-    An unknown available time sorts first: it is available at any time. The last two columns only settle which of two
-    resources without an id comes first, so that the order of the input never does.
-    """
-    return frame.sort_values(
-        ["patient_id", "feature", "effective_time", "available_time", "value", "source", "effective_start", "encounter"],
-        kind="stable", na_position="first", ignore_index=True,
-    )  # fmt: skip
-
-
-def times(micros: list[int]) -> pd.DatetimeIndex:
-    """Make a UTC time column of microseconds; `NOT_A_TIME` becomes NaT."""
-    return as_utc(np.array(micros, dtype="int64"))
-
-
-def patient_table(records: list[PatientRecord]) -> pd.DataFrame:
-    """Make the patients table of records, in the order of patient_id."""
-    records = sorted(records, key=lambda record: record.patient_id)
-    data: dict[str, Any] = {}
-    for name in PATIENT_COLUMNS:
-        column = [getattr(record, name) for record in records]
-        if name == "deceased_time":
-            data[name] = times(column)
+            self.observations = observations
+        if isinstance(patients, Sequence):
+            self.records = by_patient_id(patients)
         else:
-            data[name] = pd.array(column, dtype="bool" if name in ("deceased", "merged") else "str")
-    return pd.DataFrame(data)
+            self.patients = patients
 
+    @cached_property
+    def values(self) -> Observations:
+        return Observations.of_frame(self.observations)
 
-def as_micros(column: pd.Series) -> Ints:
-    """Return UTC microseconds; NaT becomes `NOT_A_TIME`."""
-    found: Ints = pd.DatetimeIndex(column).as_unit("us").asi8.astype("int64")
-    return found
+    @cached_property
+    def records(self) -> list[PatientRecord]:
+        return records_of(self.patients)
 
+    @cached_property
+    def observations(self) -> "pd.DataFrame":
+        """The table above as a frame."""
+        return self.values.frame()
 
-def as_utc(t: Ints) -> pd.DatetimeIndex:
-    """Return UTC microseconds as a time column."""
-    return pd.DatetimeIndex(t.view("datetime64[us]")).tz_localize("UTC")
+    @cached_property
+    def patients(self) -> "pd.DataFrame":
+        """One row a patient with `PATIENT_COLUMNS`; `deceased_time` as datetime64[us, UTC]."""
+        return patient_table(self.records)

@@ -1,69 +1,109 @@
 """What a Patient resource itself gives: age and sex as features, and who is not scored whatever the data."""
 
-from datetime import tzinfo
+from collections.abc import Iterable, Sequence
+from datetime import date, tzinfo
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from screening.observations import NOT_A_TIME, as_micros, as_utc
+from screening.columns import NOT_A_TIME, Floats, Ints
 from screening.outcome import Outcome
+from screening.patient_records import PatientRecord
 from screening.schema import Schema
+from screening.times import moment
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 GENDER = {"male": 1.0, "m": 1.0, "female": 0.0, "f": 0.0}
 """The tutorial's `encode_gender`: M=1, F=0; every other gender is missing, never a third number."""
 OLDEST = 130
 """Nobody has lived so long: such a birth date stands for none (0001-01-01, 1800-01-01), or the time does."""
+NAN = float("nan")
 
 
 def patient_features(
-    matrix: Floats, schema: Schema, patients: pd.DataFrame, t: Ints, zone: tzinfo
-) -> list[tuple[int, int, str]]:
-    """Fill the Patient columns in place; return (row, column, note) for what needs a remark."""
-    notes: list[tuple[int, int, str]] = []
+    matrix: Floats, schema: Schema, patients: Sequence[PatientRecord | None], t: Ints, zone: tzinfo
+) -> dict[tuple[int, int], str]:
+    """Fill the Patient columns in place; return (row, column) → note for what needs a remark."""
+    notes: dict[tuple[int, int], str] = {}
     for column, feature in enumerate(schema.features.values()):
         if feature.transform == "encode_gender":
-            matrix[:, column] = patients["gender"].map(GENDER).to_numpy("float64", na_value=np.nan)
+            matrix[:, column] = [GENDER.get(one.gender, NAN) if one else NAN for one in patients]
         elif feature.transform == "calculate_age":
-            matrix[:, column] = ages(patients["birth_date"], t, zone)
-            rough = patients["birth_precision"].isin(["month", "year"]).to_numpy() & ~np.isnan(matrix[:, column])
-            text = "age from a birth date of {} precision"
-            precision = patients["birth_precision"]
-            notes += [(row, column, text.format(precision.iloc[row])) for row in np.flatnonzero(rough).tolist()]
+            found = ages((one.birth_date if one else "" for one in patients), t, zone)
+            matrix[:, column] = found
+            for row, (one, age) in enumerate(zip(patients, found.tolist(), strict=True)):
+                if one and one.birth_precision in ("month", "year") and age == age:
+                    notes[(row, column)] = f"age from a birth date of {one.birth_precision} precision"
     return notes
 
 
-def ages(birth_dates: pd.Series, t: Ints, zone: tzinfo) -> Floats:
-    """Return completed years at t; NaN without a t, and for a birth date that is missing, to come or beyond `OLDEST`."""
-    born = pd.to_datetime(birth_dates.where(birth_dates != ""), format="%Y-%m-%d", errors="coerce").dt
-    on = as_utc(t).tz_convert(zone)
-    before = (on.month < born.month.to_numpy()) | ((on.month == born.month.to_numpy()) & (on.day < born.day.to_numpy()))
-    years = np.asarray(on.year, dtype="float64") - born.year.to_numpy("float64") - np.asarray(before, dtype="float64")
-    missing = np.asarray(on.isna()) | born.year.isna().to_numpy()
-    return np.where(missing | (years < 0) | (years > OLDEST), np.nan, years)
+def ages(birth_dates: Iterable[str], t: Ints, zone: tzinfo) -> Floats:
+    """Return completed years at t, float64 (n,).
+
+    NaN without a t, and for a birth date that is missing, to come or beyond `OLDEST`.
+
+    Parameters
+    ----------
+    birth_dates
+        ISO dates, "" where missing.
+    t
+        int64 (n,): UTC microseconds, or `NOT_A_TIME`.
+    zone
+        Where it is "today".
+    """
+    days: dict[int, date | None] = {}  # a batch is scored at one moment, and a zone is slow to ask
+    found = []
+    for birth_date, now in zip(birth_dates, t.tolist(), strict=True):
+        if now not in days:
+            days[now] = _day(now, zone)
+        found.append(_age(birth_date, days[now]))
+    return np.array(found, dtype="float64")
 
 
-def standing(patients: pd.DataFrame, t: Ints) -> tuple[list[str], list[str]]:
-    """Settle who is not scored whatever the data: unknown, unreadable, merged or dead before the prediction time."""
-    died = as_micros(patients["deceased_time"])
-    deceased = patients["deceased"].fillna(False).to_numpy(bool) & ((died == NOT_A_TIME) | (died <= t))
-    unknown = patients["source"].isna().to_numpy()
-    merged = patients["merged"].fillna(False).to_numpy(bool)
-    problem = patients["problem"].fillna("").tolist()
-    settled, reason = [], []
-    for row in range(len(patients)):
-        if unknown[row]:
-            found = (Outcome.NOT_FOUND.value, "no Patient resource of this id")
-        elif problem[row]:
-            found = (Outcome.FAILED.value, str(problem[row]))
-        elif merged[row]:
-            found = (Outcome.EXCLUDED.value, "merged into another Patient")
-        elif deceased[row]:
-            found = (Outcome.EXCLUDED.value, "deceased before the prediction time")
-        else:
-            found = ("", "")
-        settled.append(found[0])
-        reason.append(found[1])
-    return settled, reason
+def _day(t: int, zone: tzinfo) -> date | None:
+    """Return the local day of a moment; None for none, and for one that no calendar holds."""
+    if t == NOT_A_TIME:
+        return None
+    try:
+        return moment(t).astimezone(zone).date()
+    except OverflowError:
+        return None
+
+
+def _age(birth_date: str, day: date | None) -> float:
+    born = _date(birth_date)
+    if born is None or day is None:
+        return NAN
+    years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    return float(years) if 0 <= years <= OLDEST else NAN
+
+
+def _date(text: str) -> date | None:
+    if len(text) != len("YYYY-MM-DD") or text[4] != "-" or text[7] != "-":
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def standing(patients: Sequence[PatientRecord | None], t: Ints) -> tuple[list[str], list[str]]:
+    """Settle who is not scored whatever the data: unknown, unreadable, merged or dead before the prediction time.
+
+    Returns
+    -------
+    (standing, reason)
+        The `Outcome` settled before any score and why; "" and "" for who may be scored.
+    """
+    found = [_standing(one, now) for one, now in zip(patients, t.tolist(), strict=True)]
+    return [outcome for outcome, _ in found], [reason for _, reason in found]
+
+
+def _standing(one: PatientRecord | None, t: int) -> tuple[str, str]:
+    if one is None:
+        return Outcome.NOT_FOUND.value, "no Patient resource of this id"
+    if one.problem:
+        return Outcome.FAILED.value, one.problem
+    if one.merged:
+        return Outcome.EXCLUDED.value, "merged into another Patient"
+    if one.deceased and (one.deceased_time == NOT_A_TIME or one.deceased_time <= t):
+        return Outcome.EXCLUDED.value, "deceased before the prediction time"
+    return "", ""

@@ -4,21 +4,47 @@ Who lacks what the schema asks for is `insufficient_data` and never gets a numbe
 too, and it would look like "low".
 """
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
-import pandas as pd
 
+from screening.columns import NOT_A_TIME, Bools, Floats
 from screening.errors import ModelError
-from screening.features import FeatureMatrix, absence_is_zero, observed
+from screening.feature_matrix import Basis, Cells, FeatureMatrix, Vectors
+from screening.features import absence_is_zero, observed
 from screening.model.bundle import ModelBundle
 from screening.model.fit import Fit
 from screening.outcome import Input, Outcome, PatientResult, RiskLevel
-from screening.schema import RiskLevels, Schema
+from screening.schema import Feature, RiskLevels, Schema
+from screening.times import moment
 
 DECIMALS = 4
 """A probability is rounded once, here; the level follows the number that is written and shown."""
+
+
+_fitting: WeakKeyDictionary[ModelBundle, ref[Schema]] = WeakKeyDictionary()
+"""The schema that each bundle was last held against and fits; both never change, so that once is enough."""
+
+
+class _Cell(NamedTuple):
+    used: int
+    time: int
+    note: str
+
+
+_Cells = Mapping[str, _Cell]
+_NO_CELLS: _Cells = {}
+
+
+class _Scored(NamedTuple):
+    probability: float
+    contributions: dict[str, float] | None
+    given: list[float]
+    imputed: list[bool]
 
 
 def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[PatientResult]:
@@ -34,34 +60,26 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
     ModelError
         Where the model needs a feature that the schema lacks, or answers with anything but a probability.
     """
-    check_fits(bundle, schema)
-    rows = matrix.rows.reset_index(drop=True)
-    cells = _cells_by_patient(matrix.cells)
-    missing = lacking(matrix, schema)
-    ready = [i for i, names in enumerate(missing) if not names and not rows.at[i, "standing"]]
-    values = rows.loc[ready, list(bundle.feature_names)].to_numpy("float64")
-    filled, imputed, unfit = bundle.impute(values)
-    for at, i in enumerate(ready):
-        if unfit[at]:
-            missing[i] = tuple(np.array(bundle.feature_names)[np.isnan(filled[at])].tolist())
-    fit = np.flatnonzero(~np.asarray(unfit, dtype=bool))
-    probabilities = _probabilities(bundle, filled[fit])
-    contributions = bundle.contributions(filled[fit]) if len(fit) else None
-    scored: dict[int, dict[str, Any]] = {}
-    for n, at in enumerate(fit.tolist()):
-        given = contributions[n].tolist() if contributions is not None else None
-        scored[ready[at]] = {
-            "probability": probabilities[n],
-            "contributions": dict(zip(bundle.feature_names, given, strict=True)) if given is not None else None,
-            "given": dict(zip(bundle.feature_names, filled[at].tolist(), strict=True)),
-            "imputed": {name for name, yes in zip(bundle.feature_names, imputed[at], strict=True) if yes},
-        }
-    used = matrix.basis[matrix.basis["feature"].isin(bundle.feature_names)]
-    used = used[["patient_id", "source"]].drop_duplicates().sort_values(["patient_id", "source"])
-    basis = used.groupby("patient_id")["source"].agg(tuple).to_dict()
+    known = _fitting.get(bundle)
+    if known is None or known() is not schema:
+        check_fits(bundle, schema)
+        _fitting[bundle] = ref(schema)
+    vectors = matrix.vectors
+    cells = _cells_by_patient(matrix.observed)
+    missing = _lacking(vectors, cells, schema)
+    ready = [i for i, names in enumerate(missing) if not names and not vectors.standing[i]]
+    filled, imputed, unfit = bundle.impute(_columns(vectors, bundle.feature_names)[ready])
+    for at in np.flatnonzero(unfit).tolist():
+        missing[ready[at]] = tuple(np.array(bundle.feature_names)[np.isnan(filled[at])].tolist())
+    fit = np.flatnonzero(~unfit)
+    scored = dict(zip([ready[at] for at in fit.tolist()], _ask(bundle, filled[fit], imputed[fit]), strict=True))
+    basis = _basis(matrix.sources, bundle.feature_names)
+    names = bundle.feature_names
     return [
-        _result(row, missing[i], scored.get(i), cells.get(row["patient_id"], {}), basis, schema)
-        for i, row in enumerate(rows.to_dict("records"))
+        _result(
+            vectors, row, missing[row], scored.get(row), cells.get(who, _NO_CELLS), basis.get(who, ()), names, schema
+        )
+        for row, who in enumerate(vectors.patient_id)
     ]
 
 
@@ -87,8 +105,7 @@ def lacking(matrix: FeatureMatrix, schema: Schema) -> list[tuple[str, ...]]:
 
     Training leaves out whom screening would not score, so that both mean the same patients.
     """
-    cells = _cells_by_patient(matrix.cells)
-    return [_missing(row, cells.get(row["patient_id"], {}), schema) for row in matrix.rows.to_dict("records")]
+    return _lacking(matrix.vectors, _cells_by_patient(matrix.observed), schema)
 
 
 def level(probability: float, bounds: RiskLevels) -> RiskLevel:
@@ -98,26 +115,43 @@ def level(probability: float, bounds: RiskLevels) -> RiskLevel:
     return RiskLevel.MODERATE if probability >= bounds.moderate else RiskLevel.LOW
 
 
-def _cells_by_patient(cells: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for cell in cells.to_dict("records"):
-        mine = found.setdefault(cell["patient_id"], {}).setdefault(cell["feature"], cell)
-        mine["note"] = mine["note"] or cell["note"]
+def _lacking(vectors: Vectors, cells: Mapping[str, _Cells], schema: Schema) -> list[tuple[str, ...]]:
+    absent = np.isnan(_columns(vectors, schema.feature_names)).tolist()
+    rows = zip(vectors.patient_id, absent, strict=True)
+    return [_missing(row, cells.get(patient_id, _NO_CELLS), schema) for patient_id, row in rows]
+
+
+def _columns(vectors: Vectors, names: Sequence[str]) -> Floats:
+    if names == vectors.feature_names:
+        return vectors.values
+    place = {name: column for column, name in enumerate(vectors.feature_names)}
+    return vectors.values[:, [place[name] for name in names]]
+
+
+def _cells_by_patient(cells: Cells) -> dict[str, dict[str, _Cell]]:
+    found: dict[str, dict[str, _Cell]] = {}
+    rests = map(_Cell, cells.count, cells.time, cells.note)
+    for who, feature, cell in zip(cells.patient_id, cells.feature, rests, strict=True):
+        mine = found.setdefault(who, {})
+        before = mine.setdefault(feature, cell)
+        if not before.note and cell.note:
+            mine[feature] = before._replace(note=cell.note)
     return found
 
 
-def _missing(row: dict[Any, Any], cells: dict[str, dict[str, Any]], schema: Schema) -> tuple[str, ...]:
+def _missing(absent: list[bool], cells: _Cells, schema: Schema) -> tuple[str, ...]:
     """Name what keeps a patient from being scored; empty where nothing does.
 
     A required feature that is missing keeps it, unless the schema says `missing: impute`; too few observed features
     always do, and then all that are missing are named.
     """
+    features = schema.features.values()
     lacking = [
         feature
-        for feature in schema.features.values()
-        if _is_missing(row[feature.name]) or (absence_is_zero(feature) and feature.name not in cells)
+        for feature, no in zip(features, absent, strict=True)
+        if no or (feature.name not in cells and absence_is_zero(feature))
     ]
-    seen = sum(observed(f) and f.name in cells and cells[f.name]["count"] > 0 for f in schema.features.values())
+    seen = sum(feature.name in cells and cells[feature.name].used > 0 and observed(feature) for feature in features)
     if seen < schema.min_observed:
         return tuple(feature.name for feature in lacking if observed(feature))
     if schema.missing == "impute":
@@ -125,56 +159,68 @@ def _missing(row: dict[Any, Any], cells: dict[str, dict[str, Any]], schema: Sche
     return tuple(feature.name for feature in lacking if feature.required)
 
 
-def _is_missing(value: float) -> bool:
-    return bool(np.isnan(value))
-
-
-def _probabilities(bundle: ModelBundle, matrix: "np.ndarray[Any, np.dtype[np.float64]]") -> list[float]:
-    if not len(matrix):
-        return []
-    found = bundle.predict(matrix)
+def _ask(bundle: ModelBundle, rows: Floats, imputed: Bools) -> Iterator[_Scored]:
+    """Yield what the model says of each row."""
+    if not len(rows):
+        return
+    found, contributions = bundle.predict_with_contributions(rows)
     if not np.all(np.isfinite(found)) or found.min() < 0 or found.max() > 1:
         raise ModelError(f"model {bundle.name} {bundle.version} answered with what is no probability: do not use it")
-    return [round(float(p), DECIMALS) for p in found]
+    told = [None] * len(rows) if contributions is None else contributions.tolist()
+    for p, each, row, stood_in in zip(found.tolist(), told, rows.tolist(), imputed.tolist(), strict=True):
+        adds = None if each is None else dict(zip(bundle.feature_names, each, strict=True))
+        yield _Scored(round(p, DECIMALS), adds, row, stood_in)
+
+
+def _basis(sources: Basis, used: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for patient_id, feature, source in sources:
+        if feature in used:
+            found.setdefault(patient_id, set()).add(source)
+    return {patient_id: tuple(sorted(mine)) for patient_id, mine in found.items()}
 
 
 def _result(
-    row: dict[Any, Any],
-    missing: Sequence[str],
-    scored: dict[str, Any] | None,
-    cells: dict[str, dict[str, Any]],
-    basis: dict[Any, tuple[str, ...]],
+    vectors: Vectors,
+    row: int,
+    missing: tuple[str, ...],
+    scored: _Scored | None,
+    cells: _Cells,
+    basis: tuple[str, ...],
+    names: Sequence[str],
     schema: Schema,
 ) -> PatientResult:
-    patient_id = str(row["patient_id"])
-    t = None if row["prediction_time"] is pd.NaT else row["prediction_time"].to_pydatetime()
-    if row["standing"]:
-        return PatientResult(patient_id, Outcome(row["standing"]), (row["reason"],), t)
+    patient_id, t = vectors.patient_id[row], _moment(int(vectors.prediction_time[row]))
+    if vectors.standing[row]:
+        return PatientResult(patient_id, Outcome(vectors.standing[row]), (vectors.reason[row],), t)
     if scored is None:
-        return PatientResult(patient_id, Outcome.INSUFFICIENT_DATA, tuple(missing), t)
+        return PatientResult(patient_id, Outcome.INSUFFICIENT_DATA, missing, t)
+    inputs = zip(names, scored.given, scored.imputed, strict=True)
     return PatientResult(
         patient_id,
         Outcome.SCORED,
         prediction_time=t,
-        probability=scored["probability"],
-        risk_level=level(scored["probability"], schema.risk_levels),
-        inputs=tuple(_input(name, value, scored["imputed"], cells, schema) for name, value in scored["given"].items()),
-        contributions=scored["contributions"],
-        basis=basis.get(patient_id, ()),
-        encounter=row["encounter"] or None,
+        probability=scored.probability,
+        risk_level=level(scored.probability, schema.risk_levels),
+        inputs=tuple(_input(schema.features[name], value, yes, cells.get(name)) for name, value, yes in inputs),
+        contributions=scored.contributions,
+        basis=basis,
+        encounter=vectors.encounter[row] or None,
     )
 
 
-def _input(name: str, value: float, imputed: set[str], cells: dict[str, dict[str, Any]], schema: Schema) -> Input:
-    feature, cell = schema.features[name], cells.get(name)
-    time = None if cell is None or cell["time"] is pd.NaT else cell["time"].to_pydatetime()
+def _input(feature: Feature, value: float, imputed: bool, cell: _Cell | None) -> Input:
     return Input(
-        feature=name,
-        display=feature.display or name,
+        feature=feature.name,
+        display=feature.display or feature.name,
         unit=feature.unit,
-        value=None if _is_missing(value) else value,
-        time=time,
-        count=int(cell["count"]) if cell else 0,
-        imputed=name in imputed,
-        note=cell["note"] if cell else "",
+        value=None if math.isnan(value) else value,
+        time=_moment(cell.time) if cell else None,
+        count=cell.used if cell else 0,
+        imputed=imputed,
+        note=cell.note if cell else "",
     )
+
+
+def _moment(micros: int) -> datetime | None:
+    return None if micros == NOT_A_TIME else moment(micros)

@@ -19,8 +19,9 @@ from screening.features import featurize as compute
 from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
 from screening.model.bundle import ModelBundle
-from screening.observations import Drop, PatientRecord, Reading, patient_table
+from screening.observations import Drop, Reading
 from screening.outcome import Outcome, PatientResult
+from screening.patient_records import PatientRecord, patient_table
 from screening.queries import queries
 from screening.readers.fhir import FhirReader
 from screening.results import checks, risk_assessment

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from screening.errors import DataFileError
-from screening.features import FeatureMatrix
+from screening.feature_matrix import FeatureMatrix
 from screening.observations import Drop, Reading
 from screening.outcome import PatientResult
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.charts import CODES, MEDIANS, T, boosted_bundle, bundle, observation, patient, rule_bundle, sepsis
 
-from screening.features import FeatureMatrix, featurize
+from screening.feature_matrix import FeatureMatrix
+from screening.features import featurize
 from screening.model.bundle import ModelBundle
 from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import read

@@ -10,7 +10,7 @@ from tests.parity.pairs import AUTUMN, EDGE_MEANS, SIZE, SPRING, Pair
 
 from screening.__main__ import main
 from screening.data_files import contents
-from screening.features import FeatureMatrix
+from screening.feature_matrix import FeatureMatrix
 from screening.model.bundle import ModelBundle
 from screening.readers.mimic_tables import CsvTables
 from screening.schema import Schema

@@ -8,18 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from screening.observations import (
-    COLUMNS,
-    NOT_A_TIME,
-    PATIENT_COLUMNS,
-    Drop,
-    PatientRecord,
-    Row,
-    ordered,
-    patient_table,
-    table,
-    times,
-)
+from screening.columns import NOT_A_TIME, times
+from screening.observations import COLUMNS, Drop, Observations, Row
+from screening.patient_records import PATIENT_COLUMNS, PatientRecord, patient_table
 from screening.times import micros
 
 NOON = micros(datetime(2026, 3, 10, 12, tzinfo=UTC))
@@ -39,6 +30,10 @@ def row(
     encounter: str = "",
 ) -> Row:
     return (who, feature, end, end if start is None else start, available, value, "/min", source, encounter)
+
+
+def table(rows: list[Row], drops: Counter[Drop]) -> pd.DataFrame:
+    return Observations.of_rows(rows).distinct(drops).frame()
 
 
 def test_the_columns_and_their_types_with_and_without_rows() -> None:
@@ -129,7 +124,7 @@ def test_two_resources_without_an_id_that_differ_only_in_their_encounter_keep_on
 
 def test_last_among_equal_times_is_the_one_known_last_and_then_the_greater() -> None:
     rows = [row(90.0, available=NOON), row(70.0, available=NOON + 1), row(99.0), row(60.0, available=NOON + 1)]
-    assert ordered(table(rows, Counter()))["value"].tolist() == [99.0, 90.0, 60.0, 70.0]
+    assert table(rows, Counter())["value"].tolist() == [99.0, 90.0, 60.0, 70.0]
 
 
 def test_the_patients_table() -> None:

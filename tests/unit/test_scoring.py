@@ -410,11 +410,8 @@ class TestAModelThatDoesNotFit:
             def impute(self, rows: Any) -> Any:
                 return rows, np.zeros(rows.shape, bool), np.zeros(len(rows), bool)
 
-            def predict(self, rows: Any) -> Any:
-                return np.array([answer] * len(rows))
-
-            def contributions(self, rows: Any) -> Any:
-                return None
+            def predict_with_contributions(self, rows: Any) -> Any:
+                return np.array([answer] * len(rows)), None
 
         found = matrix([patient(), observation(value=42)], heart_rate_schema())
         with pytest.raises(ModelError, match=r"model late 1 answered with what is no probability"):

@@ -9,9 +9,10 @@ import pytest
 
 from screening import stages, staging
 from screening.errors import FhirFatalError, FhirTemporaryError
-from screening.features import FeatureMatrix, featurize
+from screening.feature_matrix import FeatureMatrix
+from screening.features import featurize
 from screening.fhir_client.exchange import Answer
-from screening.observations import Reading, patient_table, table
+from screening.observations import Observations, Reading
 from screening.outcome import Input, Outcome, PatientResult, RiskLevel
 from screening.results.risk_assessment import AssessmentContext, build
 from screening.schema import Coding, parse_schema
@@ -31,9 +32,7 @@ def scored(patient_id: str, probability: float = 0.5) -> PatientResult:
 
 
 def empty_matrix() -> FeatureMatrix:
-    from collections import Counter
-
-    return featurize(Reading(table([], Counter()), patient_table([])), SCHEMA, AT)
+    return featurize(Reading(Observations.of_rows([]), []), SCHEMA, AT)
 
 
 @dataclass

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from screening.observations import Drop, PatientRecord, Reading, Row, patient_table, table
+from screening.observations import Drop, Observations, Reading, Row
+from screening.patient_records import PatientRecord
 from screening.readers import fhir_fields as fields
 from screening.readers import fhir_sources as sources
 from screening.readers import fhir_versions as versions
@@ -92,7 +93,7 @@ class FhirReader:
             else:
                 rows.extend(newest[0].rows)
                 drops.update(newest[0].drops)
-        return Reading(table(rows, drops), patient_table(patients), drops)
+        return Reading(Observations.of_rows(rows).distinct(drops), patients, drops)
 
     def _take_patient(self, resource: Json, known_as: str) -> None:
         identity = text(resource.get("id")) or known_as

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from screening.observations import NOT_A_TIME, PatientRecord
+from screening.columns import NOT_A_TIME
+from screening.patient_records import PatientRecord
 from screening.schema import Feature
 from screening.times import birth, span
 from screening.units import resolve

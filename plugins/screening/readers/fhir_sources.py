@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 
-from screening.observations import NOT_A_TIME
+from screening.columns import NOT_A_TIME
 from screening.readers.fhir_fields import Dropped, Json, When, available, codings, effective, quantity, when, words
 from screening.schema import Feature, Schema
 from screening.times import span

@@ -6,7 +6,8 @@ import marshal
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from screening.observations import COLUMNS, Drop, PatientRecord, Row
+from screening.observations import COLUMNS, Drop, Row
+from screening.patient_records import PatientRecord
 from screening.readers.fhir_fields import Json
 from screening.readers.fhir_sources import version
 

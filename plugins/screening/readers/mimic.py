@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from screening.columns import NOT_A_TIME, as_utc
 from screening.errors import FatalError
-from screening.observations import NOT_A_TIME, as_utc
 from screening.readers.fhir_fields import ABSURD
 from screening.readers.mimic_tables import MimicTables
 from screening.readers.mimic_windows import Windows

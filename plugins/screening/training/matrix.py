@@ -13,14 +13,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from screening.features import HOUR, FeatureMatrix, featurize
-from screening.observations import NOT_A_TIME, PATIENT_COLUMNS, Drop, Reading, as_utc, distinct
+from screening.columns import NOT_A_TIME, as_utc
+from screening.feature_matrix import FeatureMatrix
+from screening.features import featurize
+from screening.observations import Drop, Observations, Reading
 from screening.patient_features import ages
+from screening.patient_records import PATIENT_COLUMNS
 from screening.readers.mimic import VALUES, observations
 from screening.schema import Schema
 from screening.scoring import lacking
 from screening.training.data import TrainingSet
 from screening.training.stays import Stays
+from screening.window import HOUR
 
 SENSES = {"male": "male", "m": "male", "female": "female", "f": "female"}
 
@@ -47,7 +51,9 @@ def by_row(observed: pd.DataFrame, rows: pd.DataFrame) -> Reading:
     inside = (time > joined["first"].to_numpy()) & (time <= joined["last"].to_numpy())
     kept = joined[inside].assign(patient_id=joined["row"][inside])[list(observed.columns)]
     drops: Counter[Drop] = Counter()
-    return Reading(distinct(kept, drops), rows[list(PATIENT_COLUMNS)].reset_index(drop=True), drops)
+    return Reading(
+        Observations.of_frame(kept).distinct(drops), rows[list(PATIENT_COLUMNS)].reset_index(drop=True), drops
+    )
 
 
 def matrix_of(observed: pd.DataFrame, rows: pd.DataFrame, schema: Schema, clock: tzinfo) -> FeatureMatrix:

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from screening.errors import DataFileError
-from screening.features import FeatureMatrix
-from screening.observations import PATIENT_COLUMNS
+from screening.feature_matrix import FeatureMatrix
+from screening.patient_records import PATIENT_COLUMNS
 from screening.readers.fhir import FhirReader
 from screening.readers.fhir_content import unwrap
 from screening.readers.mimic import VALUES, MimicReader

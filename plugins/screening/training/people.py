@@ -5,7 +5,8 @@ from datetime import tzinfo
 import numpy as np
 import pandas as pd
 
-from screening.observations import NOT_A_TIME, PATIENT_COLUMNS, as_utc
+from screening.columns import NOT_A_TIME, as_utc
+from screening.patient_records import PATIENT_COLUMNS
 from screening.readers.mimic import local_to_utc
 
 _GENDER = {"M": "male", "F": "female"}

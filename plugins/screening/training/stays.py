@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from screening.columns import NOT_A_TIME
 from screening.errors import DataFileError, FatalError
-from screening.observations import NOT_A_TIME
 from screening.patient_features import ages
 from screening.readers.mimic import local_to_utc
 from screening.readers.mimic_tables import INVENTED, MimicTables

@@ -14,7 +14,7 @@ from tests.charts import MEDIANS, sepsis
 from tests.unit.model.conftest import dumped
 
 from screening.errors import ModelError
-from screening.features import FeatureMatrix
+from screening.feature_matrix import FeatureMatrix
 from screening.model.files import load_file
 from screening.outcome import Outcome, PatientResult
 from screening.schema import Schema

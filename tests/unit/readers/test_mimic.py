@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mimic import CLOCK, SCHEMA, Held, Row, chart
 
+from screening.columns import NOT_A_TIME
 from screening.errors import FatalError
-from screening.observations import NOT_A_TIME
 from screening.readers.mimic import VALUES, MimicReader, local_to_utc, observations
 from screening.readers.mimic_windows import Windows
 from screening.times import micros

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from screening.observations import NOT_A_TIME
+from screening.columns import NOT_A_TIME
 from screening.readers.mimic import local_to_utc
 from screening.times import micros
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from tests.mimic import CLOCK, PLAN, SCHEMA, Held, stay
 
-from screening.observations import PATIENT_COLUMNS, as_micros
+from screening.columns import as_micros
 from screening.patient_features import ages, standing
+from screening.patient_records import PATIENT_COLUMNS, records_of
 from screening.training.people import people
 from screening.training.stays import all_stays
 
@@ -87,7 +88,7 @@ def test_a_day_of_death_is_over_at_its_end() -> None:
     assert pd.isna(told[1])
     end = as_micros(told)[0]
     for t, settled in ((end - 1, ""), (end, "excluded")):
-        assert standing(found, np.array([t] * 3))[0] == [settled, "", ""]
+        assert standing(records_of(found.assign(patient_id="p")), np.array([t] * 3))[0] == [settled, "", ""]
 
 
 def test_nobody_dead_is_no_trouble() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 from tests.charts import ROOT
 
-from screening.features import FeatureMatrix
+from screening.feature_matrix import FeatureMatrix
 from screening.model import registry
 from screening.model.bundle import ModelBundle, as_bundle
 from screening.schema import Schema, load_schema
