@@ -45,6 +45,7 @@ class FhirReader:
     _urns: dict[str, str] = field(default_factory=dict)
     _waiting: list[Json] = field(default_factory=list)
     _loose: Counter[Drop] = field(default_factory=Counter)
+    _held: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._codes = {
@@ -55,7 +56,7 @@ class FhirReader:
         self._base = self.base_url.rstrip("/") + "/" if self.base_url else None
 
     def add(self, content: Any) -> None:
-        """Take a resource, a Bundle, a CDS Hooks prefetch object, or a list of these."""
+        """Take a resource, a Bundle, a CDS Hooks prefetch object, or a list of these, unchanged until `reading`."""
         for part in content if isinstance(content, list) else [content]:
             self._add(part)
 
@@ -174,6 +175,11 @@ class FhirReader:
         # What has no id is known by its content, so that it counts once in however many Bundles it comes.
         key = (str(resource.get("resourceType")), identity or f"#{version.content.hex()}")
         versions.add(self._kept.setdefault(key, []), version)
+        self._held.append(version)
+        if len(self._held) >= versions.HELD:
+            for one in self._held:
+                one.digests()
+            self._held.clear()
 
 
 def _name(urns: dict[str, str], url: str, identity: str) -> None:

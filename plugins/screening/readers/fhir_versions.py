@@ -1,9 +1,14 @@
-"""Versions of one resource id: the newest counts; equal age with unequal content is a conflict, and none is believed."""
+"""Versions of one resource id: the newest counts; equal age with unequal content is a conflict, and none is believed.
+
+A digest each of content and `meta` tells versions apart, and costs more than all else that is read from a resource. It is
+made where an id comes twice or there is none, and of all that is held once that is `HELD` resources: a batch of one patient
+seldom needs any, and a bulk file is not kept in memory.
+"""
 
 import hashlib
 import json
 import marshal
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from screening.observations import COLUMNS, Drop, Row
@@ -14,7 +19,11 @@ from screening.readers.fhir_sources import version
 _SAID = COLUMNS.index("source")  # the columns before it are what a row says
 
 
-@dataclass(frozen=True)
+HELD = 1000
+"""So many resources are held until their digests are made; a resource is a few kB."""
+
+
+@dataclass(slots=True)
 class Version:
     """What one version of a resource gave.
 
@@ -22,30 +31,47 @@ class Version:
     ----------
     age
         See `fhir_sources.version`.
-    content, meta
-        Digests of the resource without `meta`, and of `meta`: a server may leave `meta` out or tag it in one answer and not
-        in another, and it is the same version all the same.
     rows, drops, patient
         Its values, its drops, and what it tells of a patient if it is one.
     """
 
     age: tuple[int | None, int | None]
-    content: bytes
-    meta: bytes
-    rows: list[Row] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
-    patient: PatientRecord | None = None
+    rows: list[Row]
+    drops: list[Drop]
+    patient: PatientRecord | None
+    _resource: Json | None
+    _digests: tuple[bytes, bytes] | None = None
+
+    @property
+    def content(self) -> bytes:
+        """Return the digest of the resource without `meta`."""
+        return self.digests()[0]
+
+    @property
+    def meta(self) -> bytes:
+        """Return the digest of `meta`.
+
+        A server may leave `meta` out or tag it in one answer and not in another, and it is the same version all the same.
+        """
+        return self.digests()[1]
+
+    def digests(self) -> tuple[bytes, bytes]:
+        """Return both; the resource itself is let go."""
+        if self._digests is None:
+            resource = self._resource or {}
+            content = _digest({key: value for key, value in resource.items() if key != "meta"})
+            self._digests, self._resource = (content, _digest(resource.get("meta"))), None
+        return self._digests
 
 
 def as_version(resource: Json, rows: list[Row], drops: list[Drop], patient: PatientRecord | None = None) -> Version:
     """Make a version of a resource and what it gave."""
-    content = _digest({key: value for key, value in resource.items() if key != "meta"})
-    return Version(version(resource), content, _digest(resource.get("meta")), rows, drops, patient)
+    return Version(version(resource), rows, drops, patient, resource)
 
 
 def add(versions: list[Version], new: Version) -> None:
     """Add a version to those of its id, once."""
-    if all((known.content, known.meta) != (new.content, new.meta) for known in versions):
+    if all(known.digests() != new.digests() for known in versions):
         versions.append(new)
 
 
@@ -55,6 +81,8 @@ def newest(versions: list[Version]) -> list[Version]:
     All versions are held against each other, so that the order in which they came makes no difference. Two extracts of one
     record that differ in what does not count here (an encounter left out, a reference written otherwise) do not conflict.
     """
+    if len(versions) == 1:
+        return versions
     top = [one for one in versions if not any(_older(one.age, other.age) for other in versions)] or versions
     known = sorted(top, key=lambda one: (one.age[0] is not None, one.age[1] is not None, one.meta, one.content))
     return list({_meaning(one): one for one in known}.values())
