@@ -28,9 +28,8 @@ def service_id(schema: Schema) -> str:
 
 
 def title(schema: Schema) -> str:
-    """Return a screen's name for people: `sepsis` is `Sepsis risk`."""
-    words = " ".join(schema.name.replace("_", " ").split())
-    return f"{words[0].upper()}{words[1:]} risk"
+    """Return a service's name for people: `Sepsis risk`."""
+    return f"{schema.heading} risk"
 
 
 def discovery(screens: Iterable[tuple[str, Schema]], settings: Settings) -> dict[str, Any]:

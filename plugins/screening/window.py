@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from screening.columns import NOT_A_TIME, Bools, Ints
 from screening.observations import Drop, Observations
 from screening.schema import Schema
+from screening.times import micros, moment
 
 HOUR = 3_600_000_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
@@ -116,3 +117,18 @@ def cohort_values(
 
 def _placed(labels: Sequence[str], places: dict[str, int]) -> Ints:
     return np.array([places.get(label, -1) for label in labels], dtype="int64")
+
+
+def newest_before(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> dict[str, datetime]:
+    """Return feature → the time of a patient's newest value that is too old to count: a stale chart is no empty one.
+
+    Empty without a window, or without a time. Conditions and stays never grow too old.
+    """
+    if schema.lookback is None or at is None:
+        return {}
+    mine = table[table.patient_id.equals(patient_id) & (table.start <= micros(at - schema.lookback))]
+    found: dict[str, int] = {}
+    for name, end in zip(mine.feature.tolist(), mine.end.tolist(), strict=True):
+        if schema.features[name].fhir_resource not in ("Condition", "Encounter"):
+            found[name] = max(end, found.get(name, end))
+    return {name: moment(end) for name, end in found.items()}

@@ -1,0 +1,120 @@
+"""One patient now: what the EHR sent, what had to be fetched besides, and the score that the batch path would give.
+
+From the reader on it is the library's one road; nothing of a score is decided here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cds_hooks.fetching.fetcher import Fetched, Fetcher
+from cds_hooks.hook_request import HookRequest
+from cds_hooks.prefetch import Prefetch, sort_out
+from cds_hooks.refusals import Refusal
+from cds_hooks.settings import Settings
+from screening.features import featurize
+from screening.fhir_client.budget import Budget
+from screening.model.bundle import ModelBundle
+from screening.outcome import PatientResult
+from screening.readers.fhir import FhirReader
+from screening.schema import Schema
+from screening.scoring import score
+from screening.window import newest_before
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found at one look at a chart.
+
+    Attributes
+    ----------
+    patient_id
+        Whose data it is; `context.patientId` unless a patient match is not required.
+    result
+        The library's answer.
+    stale
+        Feature → time of its newest value before the window, where none within it counts.
+    remarks
+        Feature → why its value is missing or incomplete, in words for the card.
+    unobtained
+        Prefetch key → why it was neither sent nor fetched.
+    fetched
+        How many keys were fetched.
+    """
+
+    patient_id: str
+    result: PatientResult
+    stale: Mapping[str, datetime]
+    remarks: Mapping[str, str]
+    unobtained: Mapping[str, str]
+    fetched: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveData:
+    """Looks at charts.
+
+    Attributes
+    ----------
+    settings
+        `prediction_time`, `zone` and `require_patient_match` count.
+    """
+
+    settings: Settings
+    fetcher: Fetcher
+
+    def look(
+        self,
+        request: HookRequest,
+        schema: Schema,
+        bundle: ModelBundle,
+        *,
+        now: datetime,
+        iss: str | None,
+        budget: Budget,
+    ) -> Look:
+        """Score the patient of a request.
+
+        Parameters
+        ----------
+        iss
+            Whose token came with the call; None where none is asked for.
+        budget
+            What fetching may use of time and bytes.
+
+        Raises
+        ------
+        Refusal
+            400 where the data are another patient's; 412 where the Patient itself can be had nowhere.
+        """
+        at = None if self.settings.prediction_time == "latest" else now
+        sent = sort_out(request, schema, prediction_time=at, require_patient_match=self.settings.require_patient_match)
+        more = self.fetcher.fetch(
+            request, schema, sent.absent, sent.patient_id, at, iss=iss, partial=sent.partial, budget=budget
+        )
+        if "patient" in more.unobtained:
+            raise missing_keys({"patient": more.unobtained["patient"]})
+        zone = self.settings.zone or self.fetcher.zone
+        base_url = more.base_url or request.fhir_server
+        reader = FhirReader(schema, [sent.patient_id], base_url, zone)
+        for content in (*sent.contents, *more.contents):
+            reader.add(content)
+        reading = reader.reading()
+        matrix = featurize(reading, schema, at or "latest", patient_ids=[sent.patient_id], zone=zone)
+        result = score(matrix, schema, bundle)[0]
+        stale = newest_before(reading.values, schema, sent.patient_id, result.prediction_time)
+        return Look(sent.patient_id, result, stale, _remarks(sent, more), more.unobtained, len(more.contents))
+
+
+def _remarks(sent: Prefetch, more: Fetched) -> dict[str, str]:
+    """Say for the card what is wrong with which key; what was not obtained last, for it outweighs the rest."""
+    return {**sent.remarks, **sent.problems, **more.problems, **more.unobtained}
+
+
+def missing_keys(unobtained: Mapping[str, str]) -> Refusal:
+    """Return the refusal that names what could not be had (CDS Hooks 2.0.1, "Prefetch": 412)."""
+    return Refusal(
+        412,
+        "Data that this service needs were neither sent as prefetch nor could they be fetched.",
+        diagnostics="; ".join(f"{key}: {why}" for key, why in unobtained.items()),
+    )
