@@ -1,0 +1,115 @@
+"""The routes of CDS Hooks 2.0.1: discovery, the services, and feedback. Each needs a token where tokens are required."""
+
+import logging
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from cds_hooks import hook_request, request_log
+from cds_hooks.bearer import Caller
+from cds_hooks.discovery import discovery
+from cds_hooks.feedback_request import parse_feedback
+from cds_hooks.refusals import Refusal
+from cds_hooks.service import Given
+from cds_hooks.sidecar import Sidecar, sidecar
+from screening.feedback.entries import IssuedCard
+
+log = logging.getLogger(__name__)
+
+services = Blueprint("services", __name__)
+
+
+@services.get("/cds-services", provide_automatic_options=False)
+def discover() -> Response:
+    """List the services."""
+    parts = sidecar()
+    _caller(parts)
+    return _json(discovery(((screen.id, screen.schema) for screen in parts.screens.values()), parts.settings))
+
+
+@services.post("/cds-services/<service>", provide_automatic_options=False)
+def call(service: str) -> Response:
+    """Answer a hook with cards."""
+    parts = sidecar()
+    caller = _caller(parts)
+    screen = parts.screens.find(service)
+    g.facts["service"] = service
+    asked = hook_request.parse(_body(), parts.settings.hooks, strict_instance=parts.settings.strict_hook_instance)
+    g.facts["hook_instance"] = request_log.plain(asked.hook_instance, 64)
+    given = parts.answers.answer(asked, screen, iss=caller.iss if caller else None)
+    _note(parts, service, asked.hook_instance, given)
+    return _json(given.body)
+
+
+@services.post("/cds-services/<service>/feedback", provide_automatic_options=False)
+def feedback(service: str) -> Response:
+    """Keep what became of cards; answered only when it is kept."""
+    parts = sidecar()
+    _caller(parts)
+    parts.screens.find(service)
+    g.facts["service"] = service
+    entries = parse_feedback(_body())
+    parts.feedback.add(service, entries, received_at=parts.answers.clock())
+    for entry in entries:
+        parts.metrics.feedback.labels(service, entry.outcome).inc()
+    g.facts["entries"] = len(entries)
+    return _json({})
+
+
+def _caller(parts: Sidecar) -> Caller | None:
+    """Return who calls, by the token.
+
+    Raises
+    ------
+    Refusal
+        401 where a token is required and there is none that holds.
+    """
+    if parts.verifier is None:
+        return None
+    caller = parts.verifier.verify(request.headers.get("Authorization"), request.path)
+    g.facts.update(iss=request_log.plain(caller.iss), jti=request_log.plain(caller.jti))
+    return caller
+
+
+def _body() -> bytes:
+    if request.mimetype != "application/json":
+        raise Refusal(415, "the body must be JSON, and say so: Content-Type: application/json")
+    return request.get_data(cache=False)
+
+
+def _note(parts: Sidecar, service: str, hook_instance: str, given: Given) -> None:
+    """Tell the log, the figures and the feedback store what was answered."""
+    level = given.level.value if given.level else ""
+    bundle = given.loaded.bundle if given.loaded else None
+    version = bundle.version if bundle else ""
+    g.facts.update(
+        answer=given.kind, risk_level=level or None, model_version=version or None, fetched=given.fetched or None
+    )
+    parts.metrics.answers.labels(service, given.kind, level, version).inc()
+    if given.fetched:
+        parts.metrics.fetched.labels(service).inc(given.fetched)
+    if bundle is None or given.kind not in ("risk", "not_computed", "earlier"):
+        return
+    for card in given.body["cards"]:
+        parts.feedback.remember(
+            IssuedCard(
+                card=card["uuid"],
+                service=service,
+                hook_instance=hook_instance,
+                patient=f"Patient/{given.patient_id}",
+                model_name=bundle.name,
+                model_version=bundle.version,
+                model_sha256=bundle.sha256,
+                level=level or None,
+                probability=given.probability,
+                indicator=card["indicator"],
+                kind=given.kind,
+                suggestions=tuple(one["uuid"] for one in card.get("suggestions", ())),
+                issued_at=parts.answers.clock(),
+            )
+        )
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), mimetype="application/json")
