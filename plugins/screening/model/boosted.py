@@ -28,6 +28,8 @@ class BoostedTrees:
         self._booster = model if bare else model.get_booster()
         best = None if bare else self._booster.attr("best_iteration")
         self._range = (0, int(best) + 1) if best is not None else (0, 0)
+        # dart weighs its trees, and adds them up in another order for rows in place: off in the last bit.
+        self._weighs = _learner(self._booster)["gradient_booster"]["name"] == "dart"
         missing = None if bare else model.missing
         self._missing = float("nan") if missing is None else missing
 
@@ -39,9 +41,9 @@ class BoostedTrees:
         return np.asarray(found, dtype="float64")
 
     def both(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Return `probabilities` and `contributions`, for one copy of the rows into XGBoost's own form."""
+        """Return `probabilities` and `contributions`, bit for bit, for one copy of the rows into XGBoost's own form."""
         data = self._data(rows)
-        return self._ask(data), self._ask(data, pred_contribs=True)
+        return self.probabilities(rows) if self._weighs else self._ask(data), self._ask(data, pred_contribs=True)
 
     def contributions(self, rows: Floats) -> Floats:
         """Return exact TreeSHAP contributions, float64 (n, f + 1); the last column is the model's constant."""
@@ -74,8 +76,13 @@ def is_boosted(model: Any) -> bool:
         booster = model.get_booster()
     else:
         return False
-    learner = json.loads(booster.save_config())["learner"]
+    learner = _learner(booster)
     return learner["objective"]["name"] == "binary:logistic" and learner["gradient_booster"]["name"] in (
         "gbtree",
         "dart",
     )
+
+
+def _learner(booster: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(booster.save_config())["learner"]
+    return found

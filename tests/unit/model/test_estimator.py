@@ -118,6 +118,43 @@ def test_contributions_add_up_to_the_margin(kind: str, boosted: Any) -> None:
     assert (again == shares[order]).all()
 
 
+@pytest.mark.parametrize(
+    "kind", ["classifier", "booster", "pipeline", "dart", "other missing", "stopped early", "forest"]
+)
+def test_both_at_once_are_the_two_bit_for_bit(kind: str, boosted: Any, forest: Any) -> None:
+    from xgboost import XGBClassifier
+
+    learned, held = rows(300), rows(100, seed=8)
+    model = {
+        "classifier": lambda: boosted,
+        "booster": lambda: boosted.get_booster(),
+        "pipeline": boosted_pipeline,
+        "dart": lambda: XGBClassifier(n_estimators=20, booster="dart", rate_drop=0.3).fit(learned, labels(learned)),
+        "other missing": lambda: XGBClassifier(n_estimators=20, missing=60.0).fit(learned, labels(learned)),
+        "stopped early": lambda: XGBClassifier(n_estimators=200, early_stopping_rounds=3).fit(
+            learned, labels(learned), eval_set=[(held, 1 - labels(held))], verbose=False
+        ),
+        "forest": lambda: forest,
+    }[kind]()
+    asked, matrix = estimator(model), rows(400, seed=9, missing=0.0 if kind == "forest" else 0.2)
+    matrix[::7, 3] = 60.0
+    found, shares = asked.both(matrix)
+    assert found.tobytes() == asked.probabilities(matrix).tobytes()
+    apart = asked.contributions(matrix)
+    if kind == "forest":
+        assert shares is None
+        assert apart is None
+    else:
+        assert shares is not None
+        assert apart is not None
+        assert shares.tobytes() == apart.tobytes()
+    for i in range(0, 400, 40):
+        one, of_one = asked.both(matrix[i : i + 1])
+        assert one[0] == found[i]
+        assert of_one is None or (shares is not None and of_one.tobytes() == shares[i : i + 1].tobytes())
+    assert len(asked.both(matrix[:0])[0]) == 0
+
+
 def test_other_models_give_no_contributions(forest: Any, scaled_linear: Any) -> None:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
