@@ -26,8 +26,11 @@ from tests.charts import (
     value,
 )
 
+from screening.columns import NOT_A_TIME
 from screening.errors import FatalError
 from screening.features import absence_is_zero, featurize, observed
+from screening.observations import Reading
+from screening.patient_features import ages
 from screening.readers.fhir import read
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -529,3 +532,52 @@ def test_what_counts_as_observed_and_where_absence_is_a_value(line: str, counts:
     other = f"other: {{fhir_resource: Condition, code: d, code_system: {LOINC}}}"
     feature = schema_of(f"it: {line}\n{other}").features["it"]
     assert (observed(feature), absence_is_zero(feature)) == (counts, zero)
+
+
+class TestTheLastBit:
+    """A patient's numbers rest on the patient's values alone, whoever else is in the cohort and wherever."""
+
+    def test_a_mean_is_the_same_in_a_cohort_of_any_order(self) -> None:
+        hours = [1 + n / 10 for n in range(12)]
+        charts = {
+            who: [patient(who), *(observation(value=80 + n / 7 + hour / 3, who=who, hours=hour) for hour in hours)]
+            for n, who in enumerate(("a", "b", "c", "d"))
+        }
+        alone = {who: row(one)[HR] for who, one in charts.items()}
+        for cohort in (["a", "b", "c", "d"], ["d", "c", "b", "a"], ["c", "a", "d"]):
+            found = matrix([part for one in charts.values() for part in one], cohort=cohort).rows
+            assert found[HR].tolist() == [alone[who] for who in cohort]
+
+    def test_an_empty_matrix_has_the_types_of_a_full_one(self) -> None:
+        full, empty = matrix([*chart("p", birthDate="1966")]), matrix([])
+        for part in ("rows", "cells", "basis"):
+            assert getattr(empty, part).dtypes.to_dict() == getattr(full, part).dtypes.to_dict()
+
+    def test_two_records_of_one_patient_are_refused(self) -> None:
+        found = read(chart(), sepsis())
+        twice = Reading(found.values, [*found.records, *found.records])
+        with pytest.raises(FatalError, match="two records of one patient"):
+            featurize(twice, sepsis(), T, patient_ids=["p"])
+
+
+@pytest.mark.parametrize("zone", [UTC, NEW_YORK, ZoneInfo("Pacific/Kiritimati")])
+def test_ages_are_those_of_pandas_calendar(zone: Any) -> None:
+    days = pd.to_datetime(["2024-02-28", "2024-03-10", "2025-12-31"], utc=True)
+    moments = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(30)])
+    born = [
+        "", "1896-02-29", "1924-02-29", "2000-02-29", "1966-03-10", "2024-02-28", "2025-12-31", "1893-01-01", "not-a-date",
+    ]  # fmt: skip
+    for birth_date in born:
+        date = pd.to_datetime(birth_date, format="%Y-%m-%d", errors="coerce")
+        on = moments.tz_convert(zone)
+        years = on.year - date.year - ((on.month < date.month) | ((on.month == date.month) & (on.day < date.day)))
+        expected = [float(y) if 0 <= y <= 130 else float("nan") for y in years]
+        found = ages([birth_date] * len(moments), moments.as_unit("us").asi8, zone)
+        np.testing.assert_array_equal(found, np.array(expected))
+
+
+def test_an_age_beyond_every_calendar_is_none() -> None:
+    last = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
+    assert ages(["9990-01-01"], np.array([last]), UTC).tolist() == [9.0]
+    for t, zone in ((last, ZoneInfo("Pacific/Kiritimati")), (last + 1, UTC), (NOT_A_TIME, UTC)):
+        assert nan(ages(["9990-01-01"], np.array([t]), zone)[0])

@@ -9,6 +9,7 @@ import pytest
 from tests.charts import (
     LOINC,
     MEDIANS,
+    ROOT,
     SICK,
     WELL,
     T,
@@ -436,3 +437,24 @@ def test_the_notes_and_cells_of_one_patient_are_not_anothers() -> None:
     assert [item.note for item in second.inputs if item.note] == []
     assert {item.time.isoformat() for item in second.inputs if item.time} == {at(2).replace(".000000Z", "+00:00")}
     assert {item.time.isoformat() for item in first.inputs if item.time} == {at(1).replace(".000000Z", "+00:00")}
+
+
+def test_a_model_is_held_against_a_schema_once_and_against_another_schema_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundle, found = rule_bundle(), matrix(chart())
+    schema, other = (parse_schema((ROOT / "include/schemas/sepsis.yaml").read_text()) for _ in range(2))
+    asked: list[Any] = []
+    monkeypatch.setattr(ModelBundle, "check_fits", lambda *args, **more: asked.append(args[0]))
+    for one in (schema, schema, other, other, schema):
+        assert score(found, one, bundle)[0].probability is not None
+    assert asked == [bundle] * 3
+    score(found, schema, rule_bundle())
+    assert len(asked) == 4
+
+
+def test_a_model_that_does_not_fit_never_comes_to_fit() -> None:
+    bundle = rule_bundle(units={"temperature": "[degF]"})
+    for _ in range(3):
+        with pytest.raises(ModelError):
+            result(chart(), bundle)

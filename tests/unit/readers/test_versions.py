@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.charts import bundle, by_reason, observation, patient, quantity, sepsis
 
-from screening.readers.fhir import read
+from screening.readers import fhir_versions
+from screening.readers.fhir import FhirReader, read
 
 
 def version(value: float, number: Any = None, updated: str | None = None, **more: Any) -> dict[str, Any]:
@@ -200,3 +201,19 @@ def test_a_contradictory_patient_is_one_row_and_told_without_any_value() -> None
     (record,) = read([patient(gender="female"), patient()], sepsis()).patients.to_dict("records")
     assert record["patient_id"] == "p"
     assert (record["gender"], record["birth_date"]) == ("", "")
+
+
+def test_digests_are_made_of_all_that_is_held_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = [
+        patient(), version(80.0, "1"), *[observation("wbc", 9.0)] * 2, version(90.0, "2"), version(80.0, "1"),
+        observation("lactate", 2.0, id=None),
+    ]  # fmt: skip
+    held = read(content, sepsis())
+    monkeypatch.setattr(fhir_versions, "HELD", 2)
+    reader = FhirReader(sepsis())
+    for resource in content:
+        reader.add(resource)
+        whole = [one for known in reader._kept.values() for one in known]
+        assert sum(one._resource is not None for one in whole) < 2
+    assert reader.reading().observations.equals(held.observations)
+    assert held.observations["value"].tolist() == [90.0, 2.0, 9.0]
