@@ -62,25 +62,25 @@ class CohortValues:
         """
         now = t[self.patient]
         counted: Bools = now != NOT_A_TIME
-        for reason, outside in self._outside(now, latest):
+        for outside, reason in self._outside(now, latest):
             self._drop(counted & outside, reason, drops)
             counted = counted & ~outside
         lone = self._lone(counted)
         self._drop(lone, "lone_value", drops)
         return counted & ~lone
 
-    def _outside(self, now: Ints, latest: bool) -> Iterator[tuple[str, Bools]]:
-        """Yield each reason not to count and where it holds; the first that holds is the one that is told."""
+    def _outside(self, now: Ints, latest: bool) -> Iterator[tuple[Bools, str]]:
+        """Yield where values do not count, and why; the first reason that holds is the one that is told."""
         stay = self.of("Encounter")
-        yield "after_prediction_time", self.table.end > now
+        yield self.table.end > now, "after_prediction_time"
         if not latest:
-            yield "not_yet_available", self.table.available > now  # an unknown time is before every time
+            yield self.table.available > now, "not_yet_available"  # an unknown time is before every time
         if self.schema.lookback is not None:
             first = now - self.schema.lookback // _MICROSECOND
-            yield "before_window", ~stay & ~self.of("Condition") & (self.table.start <= first)
+            yield ~stay & ~self.of("Condition") & (self.table.start <= first), "before_window"
         if stay.any():
             # Whole microseconds, as they were; the NaN of an open stay is never over.
-            yield "ended", stay & (np.rint(self.table.value * HOUR) <= now)
+            yield stay & (np.rint(self.table.value * HOUR) <= now), "ended"
 
     def _lone(self, counted: Bools) -> Bools:
         """Tell which values are the only one of a `delta`: they make no number, so that nothing was observed."""

@@ -78,7 +78,7 @@ def test_f23_a_fault_of_the_program_is_no_patients_fault() -> None:
         def impute(self, rows: Any) -> Any:
             return rows, np.zeros(rows.shape, bool), np.zeros(len(rows), bool)
 
-        def predict(self, rows: Any) -> Any:
+        def predict_with_contributions(self, rows: Any) -> Any:
             raise TypeError("a defect")
 
     with pytest.raises(TypeError, match="a defect"):

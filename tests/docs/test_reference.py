@@ -122,7 +122,7 @@ def reasons_in(tree: ast.AST) -> Iterator[str]:
     """Yield every text that this syntax tree can count as a reason for a drop.
 
     A reason stands in `Dropped(…)`; as the last of a pair that is returned or yielded; as the last of a triple (patient,
-    feature, reason); first in the pairs of a `for reason, …`; or alone in a `return` of a function that may return a text.
+    feature, reason); as the second argument of `_drop`; or alone in a `return` of a function that may return a text.
     """
     for node in ast.walk(tree):
         match node:
@@ -132,8 +132,8 @@ def reasons_in(tree: ast.AST) -> Iterator[str]:
                 yield from texts(reason)
             case ast.Yield(value=ast.Tuple(elts=[_, reason])) | ast.Tuple(elts=[ast.Name(), _, reason]):
                 yield from texts(reason)
-            case ast.For(target=ast.Tuple(elts=[ast.Name(id="reason"), *_]), iter=ast.Tuple(elts=pairs)):
-                yield from (word for pair in pairs if isinstance(pair, ast.Tuple) for word in texts(pair.elts[0]))
+            case ast.Call(func=ast.Attribute(attr="_drop"), args=[_, reason, *_]):
+                yield from texts(reason)
             case ast.FunctionDef(returns=ast.BinOp(right=ast.Name(id="str"))):
                 yield from (word for inner in ast.walk(node) for word in texts(getattr(inner, "value", None), inner))
 
@@ -153,7 +153,7 @@ def texts(node: Any, holder: Any = None) -> Iterator[str]:
 
 def reasons_in_code() -> set[str]:
     files = [*(SCREENING / "readers").glob("*.py"), *(SCREENING / f"{name}.py" for name in (
-        "units", "times", "features", "observations",
+        "units", "times", "window", "observations",
     ))]  # fmt: skip
     return {reason for file in files for reason in reasons_in(ast.parse(file.read_text(encoding="utf-8")))}
 
