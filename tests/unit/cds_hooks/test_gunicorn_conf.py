@@ -1,0 +1,61 @@
+"""gunicorn is told what it knows, and refused settings end `python -m cds_hooks` before it starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from cds_hooks.gunicorn_conf import Sidecar, options
+from cds_hooks.settings import Settings
+from screening.errors import FatalError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("CDS_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cds_hooks"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        env=kept | {"PYTHONPATH": str(ROOT / "plugins")} | environment,
+    )  # fmt: skip
+
+
+def test_gunicorn_takes_every_option_and_each_differs_from_its_default(tmp_path: Path) -> None:
+    cfg = Config()
+    made = options(Settings(auth="off", state=tmp_path, workers=3, bind="127.0.0.1:9", max_body_bytes=4096))
+    for name, value in made.items():
+        before = cfg.settings[name].get()
+        cfg.set(name, value)
+        assert cfg.settings[name].get() != before, name
+    assert (cfg.workers, cfg.address, cfg.worker_class.max_body) == (3, [("127.0.0.1", 9)], 4096)
+    assert cfg.graceful_timeout < 10  # after which `docker stop` kills
+    assert not cfg.preload_app
+
+
+def test_ch60_settings_that_are_refused_are_told_in_one_message(tmp_path: Path) -> None:
+    done = run(tmp_path, CDS_AUHT="off", CDS_WORKERS="many")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert [name in done.stderr for name in ("CDS_AUHT", "CDS_WORKERS", "CDS_AUTH: say")] == [True] * 3
+    assert "many" not in done.stderr
+
+
+def test_ch60_without_auth_no_public_port(tmp_path: Path) -> None:
+    done = run(tmp_path, CDS_AUTH="off", CDS_BIND="0.0.0.0:8091")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "CDS_AUTH=off on a port that other machines reach" in done.stderr
+
+
+def test_a_model_that_is_unfit_ends_it_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def load() -> Any:
+        raise FatalError("the model's bytes are not those of its manifest")
+
+    with pytest.raises(SystemExit) as ended:
+        Sidecar({"bind": "127.0.0.1:9"}, load).load()
+    assert ended.value.code == 3  # by which gunicorn knows that another worker would fare no better
+    assert "the sidecar does not start: the model's bytes are not those" in capsys.readouterr().err
