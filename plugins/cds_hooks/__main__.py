@@ -16,8 +16,9 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    from cds_hooks.gunicorn_conf import WARM, Sidecar, application, options
+    from cds_hooks.gunicorn_conf import WARM, Sidecar, application, begin_figures, options
 
+    begin_figures(settings)
     Sidecar(options(settings), application, WARM).run()
     return 0
 

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,6 +94,18 @@ class Sidecar(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         except FatalError as error:
             self.cfg.logger_class(self.cfg).critical("the sidecar does not start: %s", error)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def begin_figures(settings: Settings) -> None:
+    """Let this run's figures begin at nothing, in the folder that the workers share.
+
+    prometheus_client looks for the variable when it is imported, and the parent process imports it for all.
+    """
+    folder = settings.state / "metrics"
+    for old in folder.glob("*.db"):
+        old.unlink()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def application() -> Any:
