@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cds_hooks.settings import SettingsError, from_environment
 from screening.fhir_client.settings import ClientSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,14 +29,28 @@ EXAMPLE = re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(enco
 SECRETS = [name for name, _ in EXAMPLE]
 FILLED = {name: f"secret-of-{name.lower()}" for name in SECRETS}
 MANDATORY = re.compile(r"\$\{(\w+):\?set \1 in \.env\}")
-OPTIONAL = re.compile(r"\$\{(\w+):-(\w+)\}")
+OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")
+CDS_DOCKERFILE = (ROOT / "Dockerfile.cds").read_text(encoding="utf-8")
+SETTINGS = {
+    "CDS_AUTH", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH", "CDS_BASE_URL", "CDS_EHRS", "CDS_FETCH_FROM", "CDS_FHIR_CONN",
+    "CDS_FEEDBACK_URL", "CDS_CORS_ORIGINS",
+}  # fmt: skip
 
 
 def config(folder: Path, values: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `docker-compose config` with an .env of these values and nothing of the caller's environment but the path."""
     env_file = folder / ".env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
-    command = [str(COMPOSE), "--file", str(ROOT / "docker-compose.yaml"), "--env-file", str(env_file), "config"]
+    command = [
+        str(COMPOSE),
+        "--file",
+        str(ROOT / "docker-compose.yaml"),
+        "--env-file",
+        str(env_file),
+        "--profile",
+        "cds",
+        "config",
+    ]
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
@@ -72,7 +87,11 @@ def test_every_variable_is_mandatory_has_no_default_and_names_itself() -> None:
     others = OPTIONAL.findall(bare)
     assert bare.count("$") == len(MANDATORY.findall(bare)) + len(others)
     assert set(MANDATORY.findall(bare)) == set(SECRETS)
-    assert others == [("MIMIC_DIR", "mimic")]  # no secret: a folder, and an empty volume where there is none
+    # No secrets of Airflow's: folders, with an empty volume where there is none, and what the sidecar is told.
+    folders = {"MIMIC_DIR": "mimic", "CDS_EHRS_DIR": "ehrs"}
+    assert {name for name, _ in others} == folders.keys() | SETTINGS
+    assert {name: default for name, default in others if name in folders} == folders
+    assert {default for name, default in others if name in SETTINGS} == {"", "http://127.0.0.1:8091"}
 
 
 def test_the_example_gives_names_and_no_values() -> None:
@@ -119,7 +138,7 @@ def test_who_waits_for_health_waits_for_a_service_that_has_a_healthcheck(service
 
 def test_every_port_is_on_loopback(services: dict[str, Any]) -> None:
     ports = [port for body in services.values() for port in body.get("ports", [])]
-    assert len(ports) == 2
+    assert len(ports) == 3
     for port in ports:
         assert (port["host_ip"] if isinstance(port, dict) else port.split(":")[0]) == "127.0.0.1"
 
@@ -154,13 +173,60 @@ def test_the_dockerfile_is_classic_and_ends_as_another_than_root() -> None:
     assert [line.split()[1] for line in lines if line.startswith("USER")][-1] == "airflow"
 
 
-def test_what_the_dockerfile_copies_is_there_and_nothing_else_is_sent() -> None:
+def test_what_the_dockerfiles_copy_is_there_and_nothing_else_is_sent() -> None:
     copied = re.findall(r"^COPY --chown=airflow:root (\S+) /opt/airflow/(\S+)$", DOCKERFILE, re.M)
+    cds = re.findall(r"^COPY (\S+) /opt/sidecar/(\S+)$", CDS_DOCKERFILE, re.M)
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
     assert len(copied) == DOCKERFILE.count("\nCOPY ")
-    assert all(source == target and (ROOT / source).exists() for source, target in copied)
+    assert len(cds) == CDS_DOCKERFILE.count("\nCOPY ")
+    assert all(source == target and (ROOT / source).exists() for source, target in [*copied, *cds])
     assert "*" in rules
-    assert {rule[1:] for rule in rules if rule.startswith("!")} == {source for source, _ in copied}
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == {
+        source.split("/")[0] for source, _ in [*copied, *cds]
+    }
+
+
+def test_the_sidecar_s_image_has_its_requirements_in_the_tested_versions_and_ends_as_another_than_root() -> None:
+    lines = [line for line in CDS_DOCKERFILE.splitlines() if line and not line.startswith("#")]
+    python = re.search(r"--python-version ([\d.]+)", (ROOT / "Makefile").read_text())
+    assert python is not None
+    assert lines[0] == f"FROM python:{python[1]}-slim"
+    assert (
+        "pip install --no-cache-dir -r /opt/sidecar/requirements-cds.txt -c /opt/sidecar/requirements.lock"
+        in CDS_DOCKERFILE
+    )
+    assert [line.split()[1] for line in lines if line.startswith("USER")] == ["sidecar"]
+    assert "CDS_AUTH=" not in CDS_DOCKERFILE  # it has no default
+    assert "airflow" not in " ".join(lines).lower()
+
+
+def test_the_sidecar_reads_alone_and_keeps_its_state(services: dict[str, Any]) -> None:
+    body = services["cds-hooks"]
+    mounts = dict(target_of(volume) for volume in body["volumes"])
+    assert mounts == {"/opt/sidecar/include": "ro", "/opt/sidecar/ehrs": "ro", "/opt/sidecar/state": "rw"}
+    assert body["read_only"] is True
+    assert body["profiles"] == ["cds"]  # who does not say who may ask is not given one
+    assert "CDS_STATE=/opt/sidecar/state" in CDS_DOCKERFILE
+    assert body["healthcheck"]["test"][-1] in CDS_DOCKERFILE
+
+
+def test_ch60_the_compose_file_says_not_by_itself_who_may_ask(services: dict[str, Any]) -> None:
+    environment = services["cds-hooks"]["environment"]
+    assert not environment["CDS_AUTH"]
+    assert set(environment) == SETTINGS
+    given = {name: value for name, value in environment.items() if value} | {"CDS_BIND": "0.0.0.0:8091"}
+    with pytest.raises(SettingsError, match="CDS_AUTH: say `required`"):
+        from_environment(given)
+    with pytest.raises(SettingsError, match="on a port that other machines reach"):
+        from_environment(given | {"CDS_AUTH": "off"})
+    settings = from_environment(given | {"CDS_AUTH": "off", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH": "true"})
+    assert settings.base_url == "http://127.0.0.1:8091"
+
+
+def test_the_example_names_the_sidecar_s_settings_as_comments() -> None:
+    named = re.findall(r"^# (CDS_\w+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.M)
+    assert set(named) <= SETTINGS | {"CDS_EHRS_DIR"}
+    assert {"CDS_AUTH", "CDS_BASE_URL", "CDS_EHRS"} <= set(named)
 
 
 def test_the_docs_name_these_services_and_their_ports(services: dict[str, Any]) -> None:
@@ -174,7 +240,7 @@ def test_the_docs_name_these_services_and_their_ports(services: dict[str, Any]) 
 
 
 def test_the_docs_name_every_secret_and_volume(resolved: dict[str, Any]) -> None:
-    named = re.findall(r"^\| `(\w+)` \|", DOCS, re.M)
+    named = re.findall(r"^\| `([\w-]+)` \|", DOCS, re.M)
     assert set(SECRETS) | set(resolved["volumes"]) <= set(named)
 
 
