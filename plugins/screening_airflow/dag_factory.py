@@ -23,9 +23,9 @@ from screening_airflow.operators import (
     PredictOperator,
     WriteRiskAssessmentsOperator,
 )
+from screening_airflow.refused_dag import Refusal
 from screening_airflow.retries import RETRIES
-from screening_airflow.run_files import safe
-from screening_airflow.run_operators import CohortOperator, RefuseOperator, RemoveStagingOperator, SummarizeOperator
+from screening_airflow.run_operators import CohortOperator, RemoveStagingOperator, SummarizeOperator
 from screening_airflow.settings import settings
 
 POOL = "fhir"
@@ -33,6 +33,7 @@ POOL = "fhir"
 
 FIRST_DAY = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
+REFUSED = Refusal("screening", "The schema", "Nobody is screened by it until it is mended.")
 
 DOC = """\
 # {name} {version}
@@ -53,8 +54,7 @@ The results and the summary of a run stay in the reports folder. Research softwa
 def screening_dags() -> dict[str, DAG]:
     """Return a DAG for each schema that has a schedule.
 
-    A schema that cannot be used gets a DAG that fails every day and says why: an import error of this one file would stop
-    the other screens too, and a DAG that is only missing is missed by nobody.
+    A schema that cannot be used gets a DAG that fails every day and says why.
     """
     found: dict[str, DAG] = {}
     for path in sorted(settings().schemas.glob("*.y*ml")):
@@ -65,7 +65,7 @@ def screening_dags() -> dict[str, DAG]:
             _check(path, schema, found)
             dag = screening_dag(path, schema)
         except SchemaError as error:
-            dag = refused_dag(path, found, str(error))
+            dag = _refused_dag(path, found, str(error))
         found[dag.dag_id] = dag
     return found
 
@@ -78,20 +78,10 @@ def _check(path: Path, schema: Schema, taken: dict[str, DAG]) -> None:
         raise SchemaError(path.name, [f"name: another schema is called {schema.name} too; each needs its own"])
 
 
-def refused_dag(path: Path, taken: dict[str, DAG], reason: str) -> DAG:
-    """Wire the DAG that stands for a schema that cannot be used."""
-    plain = f"screening_{safe(path.stem)}"
-    with DAG(
-        dag_id=f"{plain}_refused" if plain in taken else plain,
-        description="The schema cannot be used: see the DAG's documentation",
-        doc_md=f"# {path.name} cannot be used\n\n```\n{reason}\n```\n\nNobody is screened by it until it is mended.",
-        schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC") if settings().scheduled else None,
-        start_date=FIRST_DAY,
-        catchup=False,
-        tags=["screening", "refused"],
-    ) as dag:
-        RefuseOperator(task_id="refuse", reason=reason)
-    return dag
+def _refused_dag(path: Path, taken: dict[str, DAG], reason: str) -> DAG:
+    """Wire the DAG that stands for a schema that cannot be used; it fails every day, for somebody looks at failures."""
+    daily = CronDataIntervalTimetable("0 0 * * *", timezone="UTC") if settings().scheduled else None
+    return REFUSED.dag(path, taken, reason, schedule=daily, start_date=FIRST_DAY)
 
 
 def params() -> dict[str, Param]:

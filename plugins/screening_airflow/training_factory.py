@@ -17,9 +17,8 @@ from screening.errors import SchemaError
 from screening.schema import Schema, load_schema
 from screening.training.plan import INVENTED_PATIENTS, TrainingPlan, load_plan
 from screening_airflow.approval import ApproveModelOperator
+from screening_airflow.refused_dag import Refusal
 from screening_airflow.retries import RETRIES
-from screening_airflow.run_files import safe
-from screening_airflow.run_operators import RefuseOperator
 from screening_airflow.settings import settings
 from screening_airflow.training_operators import (
     EvaluateOperator,
@@ -49,6 +48,9 @@ The report of a run, with its pictures, stays in the reports folder. Research so
 """
 
 
+REFUSED = Refusal("training", "The training plan", "Nothing is trained by it until it is mended.")
+
+
 def model_asset(model: str) -> Asset:
     """Return the asset that stands for a model's champion; a DAG scheduled on it runs after each publishing."""
     return Asset(name=f"model_{model}", uri=f"screening-model://{model}", group="model")
@@ -64,7 +66,7 @@ def training_dags() -> dict[str, DAG]:
             _refuse_twin(path, schema, found)
             dag = training_dag(path, plan, schema)
         except SchemaError as error:
-            dag = refused_dag(path, found, str(error))
+            dag = REFUSED.dag(path, found, str(error))
         found[dag.dag_id] = dag
     return found
 
@@ -72,20 +74,6 @@ def training_dags() -> dict[str, DAG]:
 def _refuse_twin(path: Path, schema: Schema, taken: dict[str, DAG]) -> None:
     if f"training_{schema.name}" in taken:
         raise SchemaError(path.name, [f"schema: another plan trains {schema.name} too; each needs its own"])
-
-
-def refused_dag(path: Path, taken: dict[str, DAG], reason: str) -> DAG:
-    """Wire the DAG that stands for a training YAML that cannot be used."""
-    plain = f"training_{safe(path.stem)}"
-    with DAG(
-        dag_id=f"{plain}_refused" if plain in taken else plain,
-        description="The training plan cannot be used: see the DAG's documentation",
-        doc_md=f"# {path.name} cannot be used\n\n```\n{reason}\n```\n\nNothing is trained by it until it is mended.",
-        schedule=None,
-        tags=["training", "refused"],
-    ) as dag:
-        RefuseOperator(task_id="refuse", reason=reason)
-    return dag
 
 
 def params(plan: TrainingPlan) -> dict[str, Param]:
