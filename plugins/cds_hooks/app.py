@@ -63,9 +63,12 @@ def create_app(
         A setting, a schema, a model or the file of the EHRs is not what it must be. A model that is merely not there yet is
         no reason: its service answers 503.
     """
-    ehrs: tuple[Ehr, ...] = load_ehrs(settings.ehrs) if settings.ehrs else ()
+    ehrs: tuple[Ehr, ...] = load_ehrs(settings.ehrs, allow_http=settings.allow_http) if settings.ehrs else ()
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fetcher = Fetcher(settings, [(ehr.iss, url) for ehr in ehrs for url in ehr.fhir_servers])
+    if settings.allow_http:
+        log.warning("CDS_ALLOW_HTTP=true: to EHRs with http URLs, access tokens and patients' data go unencrypted")
+    servers = [(ehr.iss, url) for ehr in ehrs for url in ehr.fhir_servers]
+    fetcher = Fetcher(settings, servers, allow_http=settings.allow_http, verify=settings.verify)
     parts = Sidecar(
         settings=settings,
         screens=Screens(settings, check_every),
@@ -89,7 +92,13 @@ def create_app(
 
 def _verifier(settings: Settings, ehrs: tuple[Ehr, ...], clock: Callable[[], datetime]) -> Verifier | None:
     if settings.auth == "required":
-        return Verifier(ehrs, settings.base_url, settings.state, clock=lambda: clock().timestamp())
+        return Verifier(
+            ehrs,
+            settings.base_url,
+            settings.state,
+            clock=lambda: clock().timestamp(),
+            verify=settings.verify,
+        )
     log.warning("CDS_AUTH=off: whoever reaches %s is answered", settings.bind)
     return None
 

@@ -4,10 +4,10 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -54,29 +54,35 @@ class Ehr:
     fhir_servers: tuple[str, ...] = ()
 
 
-def _protected(text: str) -> str:
+def _protected(text: str, info: ValidationInfo) -> str:
     """Check an absolute URL that keys or patient data come from."""
     try:
         checked_base_url(text, allow_http=True)
         loopback = is_loopback(urlsplit(text).hostname or "")
     except FhirFatalError:
         raise ValueError("must be https://HOST/PATH without credentials, fragment and '..'") from None
-    if text.startswith("http:") and not loopback:
-        raise ValueError("must be https; plain http is for this machine alone (127.0.0.1, localhost)")
+    if text.startswith("http:") and not loopback and not _context(info)["allow_http"]:
+        raise ValueError(
+            "must be https; plain http is for this machine alone (127.0.0.1, localhost), or with CDS_ALLOW_HTTP=true"
+        )
     return text
 
 
-def _key_url(text: str) -> str:
+def _context(info: ValidationInfo) -> Mapping[str, Any]:
+    return info.context or {}
+
+
+def _key_url(text: str, info: ValidationInfo) -> str:
     """Check a URL of keys; it may have a query, as some identity providers' have."""
     base, _, query = text.partition("?")
     if query and (not _PRINTABLE.fullmatch(query) or "#" in query):
         raise ValueError("must be https://HOST/PATH without credentials, fragment and '..'")
-    _protected(base)
+    _protected(base, info)
     return text
 
 
-def _server_url(text: str) -> str:
-    return _protected(text).rstrip("/")
+def _server_url(text: str, info: ValidationInfo) -> str:
+    return _protected(text, info).rstrip("/")
 
 
 def _tuple(value: object) -> object:
@@ -99,7 +105,7 @@ class _Entry(BaseModel):
     @classmethod
     def _there(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Give the path as it is from here; it is written as from the YAML's folder."""
-        folder: Path = (info.context or {})["folder"]
+        folder: Path = _context(info)["folder"]
         if value is not None and not (folder / value).is_file():
             raise ValueError(f"no such file: {folder / value}")
         return None if value is None else str(folder / value)
@@ -130,8 +136,13 @@ class _File(BaseModel):
         return value
 
 
-def load_ehrs(path: Path) -> tuple[Ehr, ...]:
+def load_ehrs(path: Path, *, allow_http: bool = False) -> tuple[Ehr, ...]:
     """Read the EHRs that may call.
+
+    Parameters
+    ----------
+    allow_http
+        Permits plain http to other machines than this one.
 
     Raises
     ------
@@ -139,7 +150,7 @@ def load_ehrs(path: Path) -> tuple[Ehr, ...]:
         With every problem found, each with the path of its key.
     """
     data = read_mapping(read_text(path), path.name, needs="ehrs: a list of who may call")
-    entries = validated(_File, data, path.name, folder=path.parent).ehrs
+    entries = validated(_File, data, path.name, folder=path.parent, allow_http=allow_http).ehrs
     return tuple(
         Ehr(
             iss=entry.iss,

@@ -5,7 +5,6 @@ optional member that is null counts as absent: many clients write one so. A refu
 none of their values.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from cds_hooks.json_body import read_object
 from cds_hooks.refusals import Refusal
+from screening.fhir_client.address import is_loopback
 
 CLINICIANS = ("Practitioner", "PractitionerRole")
 _USERS = (*CLINICIANS, "Patient", "RelatedPerson")
@@ -22,6 +22,10 @@ LOGICAL_ID = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9\-.]{1,64}")
 """https://hl7.org/fhir/R4/datatypes.html#id, but for . and .., which lead elsewhere where they stand in a URL's path."""
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _AN_ID = "must be a FHIR id: 1 to 64 of A-Z, a-z, 0-9, - and ."
+_A_SERVER = {
+    False: "must be an absolute https URL (http on loopback alone)",
+    True: "must be an absolute http or https URL",
+}
 _NEEDS_ENCOUNTER = frozenset({"encounter-start"})
 _VISIBLE = re.compile(r"[!-~]+")
 """What can stand in an HTTP header without becoming two."""
@@ -68,7 +72,8 @@ class HookRequest:
     prefetch
         What the EHR sent unasked, by prefetch key, as it came: `prefetch.sort_out` tells what it is. Never shown.
     fhir_server
-        The EHR's FHIR base URL as sent, https or on loopback; whether it may be asked is not decided here.
+        The EHR's FHIR base URL as sent, https or on loopback unless http is allowed; whether it may be asked is not
+        decided here.
     authorization
         None where the EHR grants no access.
     """
@@ -88,7 +93,7 @@ class HookRequest:
         return self.user_id.partition("/")[0] in CLINICIANS
 
 
-def parse(body: bytes, hooks: Collection[str], *, strict_instance: bool) -> HookRequest:
+def parse(body: bytes, hooks: Collection[str], *, strict_instance: bool, allow_http: bool = False) -> HookRequest:
     """Read and check a request.
 
     Parameters
@@ -100,6 +105,8 @@ def parse(body: bytes, hooks: Collection[str], *, strict_instance: bool) -> Hook
     strict_instance
         Whether `hookInstance` must be a UUID, as CDS Hooks says; else it may be any text of up to 64 printable characters,
         which some clients send.
+    allow_http
+        Whether `fhirServer` may be plain http on another machine than this one (CH-26).
 
     Raises
     ------
@@ -117,7 +124,7 @@ def parse(body: bytes, hooks: Collection[str], *, strict_instance: bool) -> Hook
     user = context.text("userId", f"must be Type/id, with a type out of {', '.join(_USERS)}", _is_user)
     patient = context.text("patientId", _AN_ID, LOGICAL_ID.fullmatch)
     encounter = context.text("encounterId", _AN_ID, LOGICAL_ID.fullmatch, required=hook in _NEEDS_ENCOUNTER)
-    server = request.text("fhirServer", "must be an absolute https URL (http on loopback alone)", _is_base_url,
+    server = request.text("fhirServer", _A_SERVER[allow_http], _is_server_url(allow_http),
                           required=request.has("fhirAuthorization"))  # fmt: skip
     request.members("extension")  # reserved: an object, of which nothing is known here
     prefetch = request.members("prefetch")
@@ -204,6 +211,13 @@ def _is_user(text: str) -> bool:
     return kind in _USERS and bool(LOGICAL_ID.fullmatch(identity))
 
 
+def _is_server_url(allow_http: bool) -> Callable[[str], bool]:
+    return lambda text: (
+        _is_base_url(text)
+        and (allow_http or text.lower().startswith("https:") or is_loopback(urlsplit(text).hostname or ""))
+    )
+
+
 def _is_base_url(text: str) -> bool:
     if len(text) > _LONGEST_TEXT or not _VISIBLE.fullmatch(text) or set(text) & set('\\@?#"<>'):
         return False
@@ -212,11 +226,4 @@ def _is_base_url(text: str) -> bool:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host or "")))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return bool(host) and parts.scheme in ("http", "https")

@@ -35,7 +35,12 @@ def call(service: str) -> Response:
     caller = _caller(parts)
     screen = parts.screens.find(service)
     g.facts["service"] = service
-    asked = hook_request.parse(_body(), parts.settings.hooks, strict_instance=parts.settings.strict_hook_instance)
+    asked = hook_request.parse(
+        _body(),
+        parts.settings.hooks,
+        strict_instance=parts.settings.strict_hook_instance,
+        allow_http=parts.settings.allow_http,
+    )
     g.facts["hook_instance"] = request_log.plain(asked.hook_instance, 64)
     given = parts.answers.answer(asked, screen, iss=caller.iss if caller else None)
     _note(parts, service, asked.hook_instance, given)

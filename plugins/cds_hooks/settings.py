@@ -68,6 +68,12 @@ class Settings:
         The own FHIR connection as JSON, in the form of Airflow's `AIRFLOW_CONN_…`; None has none.
     fetch_seconds
         What all fetching of one call may take.
+    ca_bundle
+        The certificate authorities that vouch for the EHRs' FHIR servers and key URLs, in PEM; None takes the public ones.
+        The own connection has its own `verify`.
+    allow_http
+        Permits plain http to EHRs on other machines than this one: access tokens and patients' data then go unencrypted, so
+        only where the network itself is trusted.
     earlier_screening
         How old a RiskAssessment of the last screening may be to be shown where the chart has too little data; None shows
         none.
@@ -103,6 +109,8 @@ class Settings:
     fetch_from: Literal["ehr", "own", "nowhere"] = "ehr"
     fhir_conn: str | None = None
     fetch_seconds: float = 2.0
+    ca_bundle: Path | None = None
+    allow_http: bool = False
     earlier_screening: timedelta | None = None
     prefetch_today: bool = False
     system_actions: bool = False
@@ -125,6 +133,8 @@ class Settings:
             and self.allow_public_without_auth,
             "CDS_AUTH=required needs CDS_EHRS: the file that names who may call": not unauthenticated and not self.ehrs,
             "CDS_FETCH_FROM=own needs CDS_FHIR_CONN": self.fetch_from == "own" and not self.fhir_conn,
+            "CDS_CA_BUNDLE has no effect without CDS_EHRS: CDS_FHIR_CONN has an extra `verify` of its own": self.ca_bundle
+            and not self.ehrs,
             "CDS_ALLOW_UNVERIFIED_MODEL has no effect without CDS_MODEL_FILE": self.allow_unverified_model
             and not self.model_file,
         }
@@ -135,6 +145,11 @@ class Settings:
     def host(self) -> str:
         """The host of `bind`."""
         return self.bind.rpartition(":")[0].strip("[]")
+
+    @property
+    def verify(self) -> bool | str:
+        """What an EHR's certificate is checked with, in the words of the HTTP client."""
+        return str(self.ca_bundle) if self.ca_bundle else True
 
     @property
     def loopback(self) -> bool:
@@ -166,6 +181,8 @@ _READ: dict[str, Callable[[str], Any]] = {
     "fetch_from": as_text.choice("ehr", "own", "nowhere"),
     "fhir_conn": str,
     "fetch_seconds": as_text.number(0.1, 30, float),
+    "ca_bundle": as_text.authorities,
+    "allow_http": as_text.yes_no,
     "earlier_screening": as_text.span,
     "prefetch_today": as_text.yes_no,
     "system_actions": as_text.yes_no,

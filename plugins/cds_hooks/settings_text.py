@@ -7,6 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from screening.errors import FhirFatalError
+from screening.fhir_client.settings import check_authorities
 from screening.strict_yaml import duration
 
 HOOKS = ("patient-view", "encounter-start")
@@ -51,6 +53,18 @@ def existing(text: str) -> Path:
     path = Path(text)
     if not path.exists():
         raise ValueError("names no file or folder that is there")
+    return path
+
+
+def authorities(text: str) -> Path:
+    """Read a file of certificates of authorities (PEM)."""
+    path = Path(text)
+    try:
+        check_authorities(path)
+    except FhirFatalError:
+        path = Path()
+    if not path.is_file():
+        raise ValueError("must be a file of certificates in PEM that can be read")
     return path
 
 

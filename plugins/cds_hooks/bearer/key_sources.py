@@ -56,10 +56,17 @@ class KeyFile:
 
 
 class KeyUrl:
-    """A JWK Set behind a URL."""
+    """A JWK Set behind a URL.
 
-    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Parameters
+    ----------
+    verify
+        Whom to believe its certificate: True, certifi's authorities; a path, that CA bundle.
+    """
+
+    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic, *, verify: bool | str = True) -> None:
         self._url = url
+        self._verify = verify
         self._monotonic = monotonic
 
     def __call__(self) -> KeySet:
@@ -84,7 +91,7 @@ class KeyUrl:
 
     def _ask(self, adapter: HTTPAdapter, request: requests.PreparedRequest) -> KeySet:
         end = self._monotonic() + FETCH_SECONDS
-        response = adapter.send(request, stream=True, timeout=_TIMEOUTS, verify=True)
+        response = adapter.send(request, stream=True, timeout=_TIMEOUTS, verify=self._verify)
         with response:
             if response.status_code != 200:
                 raise KeySetError(f"the answer is {response.status_code}")

@@ -58,6 +58,8 @@ class Verifier:
         Folder that the workers share.
     clock
         Gives Unix time in seconds.
+    verify
+        Whom to believe the certificates of key URLs: True, certifi's authorities; a path, that CA bundle.
 
     Raises
     ------
@@ -67,10 +69,18 @@ class Verifier:
         The store of used tokens cannot be made.
     """
 
-    def __init__(self, ehrs: Sequence[Ehr], base_url: str, state: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        ehrs: Sequence[Ehr],
+        base_url: str,
+        state: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        verify: bool | str = True,
+    ) -> None:
         self._ehrs = by_iss(ehrs)
         self._base_url, self._clock = base_url.rstrip("/"), clock
-        self._keys = _keys(self._ehrs, clock)
+        self._keys = _keys(self._ehrs, clock, verify)
         self._used = UsedTokens(state / "used_tokens.db")
 
     def verify(self, authorization: str | None, path: str) -> Caller:
@@ -131,12 +141,12 @@ class Verifier:
         return caller
 
 
-def _keys(ehrs: dict[str, Ehr], clock: Callable[[], float]) -> dict[str, Keys]:
+def _keys(ehrs: dict[str, Ehr], clock: Callable[[], float], verify: bool | str) -> dict[str, Keys]:
     found: dict[str, Keys] = {}
     problems = []
     for iss, ehr in ehrs.items():
         if ehr.jku is not None:
-            found[iss] = Keys(iss, KeyUrl(ehr.jku), clock, pause=URL_PAUSE, aside=True)
+            found[iss] = Keys(iss, KeyUrl(ehr.jku, verify=verify), clock, pause=URL_PAUSE, aside=True)
         elif ehr.jwks is not None:
             source = KeyFile(ehr.jwks)
             found[iss] = Keys(iss, source, clock, pause=FILE_FRESH, aside=False)

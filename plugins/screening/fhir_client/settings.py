@@ -88,14 +88,20 @@ class ClientSettings:
         for name, (least, most) in _COUNTS.items():
             _check(name, getattr(self, name), least, most, (int,))
         if isinstance(self.verify, str):
-            _check_authorities(Path(self.verify))
+            check_authorities(Path(self.verify))
         if not _HEADER_TEXT.fullmatch(self.user_agent):
             raise FhirFatalError("user_agent: must be printable ASCII")
         object.__setattr__(self, "base_url", checked_base_url(self.base_url, allow_http=self.allow_http))
 
 
-def _check_authorities(path: Path) -> None:
-    """Load the CA bundle once: the HTTP library would report a bad one as a broken connection, with every request."""
+def check_authorities(path: Path) -> None:
+    """Load a CA bundle once: the HTTP library would report a bad one as a broken connection, with every request.
+
+    Raises
+    ------
+    FhirFatalError
+        It is neither a file of certificates in PEM nor a folder.
+    """
     try:
         ssl.create_default_context(cafile=None if path.is_dir() else path)
     except OSError:

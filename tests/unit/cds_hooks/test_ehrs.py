@@ -109,6 +109,17 @@ def test_http_is_for_this_machine_and_a_jku_stays_as_it_is_written(tmp_path: Pat
     assert ehr.jku == url
 
 
+def test_ch26_http_to_other_machines_is_for_a_site_that_says_so(tmp_path: Path) -> None:
+    entry = {"iss": "a", "jku": "http://ehr.internal/keys", "fhir_servers": ["http://ehr.internal:8080/fhir/"]}
+    path = write(tmp_path, {"ehrs": [entry]})
+    with pytest.raises(SchemaError, match="CDS_ALLOW_HTTP=true"):
+        load_ehrs(path)
+    (ehr,) = load_ehrs(path, allow_http=True)
+    assert (ehr.jku, ehr.fhir_servers) == ("http://ehr.internal/keys", ("http://ehr.internal:8080/fhir",))
+    with pytest.raises(SchemaError, match="must be https://HOST/PATH"):
+        load_ehrs(write(tmp_path, {"ehrs": [entry | {"jku": "ftp://ehr.internal/keys"}]}), allow_http=True)
+
+
 @pytest.mark.parametrize("query", ["a b", "a#b", "ü", "a\x7f"])
 def test_the_query_of_a_jku_is_printable(tmp_path: Path, query: str) -> None:
     (problem,) = problems(tmp_path, {"iss": "a", "jku": f"{JKU}?{query}"})

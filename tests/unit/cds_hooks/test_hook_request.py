@@ -183,6 +183,20 @@ def test_ch26_https_is_taken_and_plain_http_on_loopback(server: str) -> None:
     assert parsed(hook_request(fhirServer=server)).fhir_server == server
 
 
+@pytest.mark.parametrize(("server", "taken"), [
+    ("http://ehr.internal:8080/fhir", True), ("HTTP://10.0.0.1/fhir", True), ("https://ehr.example.org", True),
+    ("ftp://ehr.example.org", False), ("http://user@ehr.internal", False), ("http://ehr.internal/fhir?x=1", False),
+    ("http://", False),
+])  # fmt: skip
+def test_ch26_plain_http_is_taken_where_the_site_allows_it_and_nothing_else_is(server: str, taken: bool) -> None:
+    body = orjson.dumps(hook_request(fhirServer=server))
+    if taken:
+        assert parse(body, HOOKS, strict_instance=False, allow_http=True).fhir_server == server
+    else:
+        with pytest.raises(Refusal, match="must be an absolute http or https URL"):
+            parse(body, HOOKS, strict_instance=False, allow_http=True)
+
+
 def test_ch27_extensions_and_unknown_members_change_nothing() -> None:
     more = {"extension": {"com.x": 1}, "colour": [1, {"a": None}], "patientId": "q"}
     content = hook_request({"patient": None}) | more

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import certifi
 import pytest
 
 from cds_hooks.settings import _READ as READ
@@ -25,6 +26,8 @@ FULL = {
     "fetch_from": ("nowhere", "nowhere"),
     "fhir_conn": ("{}", "{}"),
     "fetch_seconds": ("0.5", 0.5),
+    "ca_bundle": (certifi.where(), Path(certifi.where())),
+    "allow_http": ("true", True),
     "earlier_screening": ("24h", timedelta(hours=24)),
     "prefetch_today": ("true", True),
     "system_actions": ("true", True),
@@ -92,6 +95,7 @@ def test_all_problems_are_told_at_once_and_no_value_is_repeated() -> None:
     [
         ({"CDS_AUTH": "required"}, "CDS_EHRS"),
         ({"CDS_AUTH": "off", "CDS_FETCH_FROM": "own"}, "CDS_FHIR_CONN"),
+        ({"CDS_AUTH": "off", "CDS_CA_BUNDLE": certifi.where()}, "CDS_CA_BUNDLE has no effect without CDS_EHRS"),
         ({"CDS_AUTH": "off", "CDS_ALLOW_UNVERIFIED_MODEL": "true"}, "CDS_MODEL_FILE"),
         ({"CDS_AUTH": "required", "CDS_EHRS": "/", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH": "true"}, "no effect"),
     ],
@@ -99,6 +103,12 @@ def test_all_problems_are_told_at_once_and_no_value_is_repeated() -> None:
 def test_settings_that_contradict_each_other_are_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         from_environment(given)
+
+
+def test_the_site_s_authorities_stand_for_the_public_ones() -> None:
+    given = {"CDS_AUTH": "off", "CDS_EHRS": "/"}
+    assert from_environment(given).verify is True
+    assert from_environment(given | {"CDS_CA_BUNDLE": certifi.where()}).verify == certifi.where()
 
 
 def test_what_follows_from_other_settings() -> None:
