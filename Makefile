@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
 
-.PHONY: help setup demo up airflow test coverage model train parity lint types imports check lock clean foreign
+.PHONY: help setup demo up cds airflow test coverage model train parity lint types imports check lock clean foreign
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -23,8 +23,11 @@ lock: ## resolve requirements*.txt anew into requirements.lock
 demo: setup ## screen a synthetic hospital through a real Airflow and print the result
 	@$(PY) -m local_stack demo
 
-up: setup ## Airflow, the FHIR sandbox and their pages, until Ctrl-C
+up: setup ## Airflow, the FHIR sandbox, the CDS Hooks sidecar and their pages, until Ctrl-C
 	@$(PY) -m local_stack up
+
+cds: setup ## the CDS Hooks sidecar alone, on port 8091 of this machine, until Ctrl-C; CDS_… variables are passed on
+	@$(PY) -m local_stack cds
 
 airflow: setup ## Airflow's command line on what `make up` runs: make airflow ARGS='backfill create …'
 	@$(PY) -m local_stack airflow $(ARGS)

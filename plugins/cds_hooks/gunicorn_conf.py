@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 
 from cds_hooks.serving.worker import LoopWorker
 from cds_hooks.settings import Settings
-from screening.errors import FatalError
+from screening.errors import ScreeningError
 
 WARM = ("cds_hooks.app", "joblib", "pandas", "sklearn.ensemble", "xgboost")
 """Imported once before the workers are forked: they share the memory, and a worker that takes a dead one's place serves
@@ -91,7 +91,7 @@ class Sidecar(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Return the application; where its settings or its model are unfit, say why in one line and end everything."""
         try:
             return self._load()
-        except FatalError as error:
+        except ScreeningError as error:
             self.cfg.logger_class(self.cfg).critical("the sidecar does not start: %s", error)
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 

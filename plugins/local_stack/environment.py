@@ -24,6 +24,7 @@ class Ports:
     fhir: int = 0
     airflow: int = 0
     scheduler_health: int = 0
+    cds: int = 0
 
     def settled(self) -> "Ports":
         """Return the same with every 0 replaced by a free port.
@@ -40,7 +41,7 @@ class Ports:
         return Ports(**{name: port or free_port() for name, port in wanted.items()})
 
 
-DOCUMENTED = Ports(fhir=8090, airflow=8080, scheduler_health=8974)
+DOCUMENTED = Ports(fhir=8090, airflow=8080, scheduler_health=8974, cds=8091)
 """The ports of `make up`."""
 
 
@@ -116,6 +117,32 @@ def airflow_environment(home: Path, ports: Ports, fhir_base_url: str, *, schedul
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
+
+
+def sidecar_environment(state: Path, port: int, fhir_base_url: str | None) -> dict[str, str]:
+    """Return the environment of a CDS Hooks sidecar to try out: no login, each patient as of the newest value.
+
+    Parameters
+    ----------
+    state
+        Its folder.
+    port
+        A loopback port.
+    fhir_base_url
+        Where it fetches what was not sent; None: as the caller's environment says.
+
+    What the caller says by `CDS_…` variables wins, but for the address. The registry and the schemas are those that
+    `SCREENING_…` names for Airflow.
+    """
+    made = {"CDS_AUTH": "off", "CDS_PREDICTION_TIME": "latest", "CDS_STATE": str(state)}
+    for ours, theirs in (("CDS_SCHEMAS", "SCREENING_SCHEMAS"), ("CDS_MODELS", "SCREENING_MODELS")):
+        if os.environ.get(theirs):
+            made[ours] = os.environ[theirs]
+    if fhir_base_url:
+        made |= {"CDS_FETCH_FROM": "own", "CDS_FHIR_CONN": json.dumps({"conn_type": "fhir", "host": fhir_base_url})}
+    said = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "SCREENING_"))}
+    address = {"CDS_BIND": f"127.0.0.1:{port}", "PYTHONPATH": str(ROOT / "plugins"), "PYTHONUNBUFFERED": "1"}
+    return made | said | address
 
 
 def secret(home: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox and Airflow, started in the order that works and stopped without a trace."""
+"""The sandbox, the sidecar and Airflow, started in the order that works and stopped without a trace."""
 
 import subprocess
 import sys
@@ -11,20 +11,21 @@ from typing import Self
 import requests
 
 from local_stack.airflow_api import AirflowApi
-from local_stack.environment import ROOT, Ports, airflow_environment
+from local_stack.environment import ROOT, Ports, airflow_environment, sidecar_environment
 from local_stack.processes import Processes
+from local_stack.sidecar import COMMAND, wait_until_ready
 
 POOL_SLOTS = 4
 
 
 class LocalStack:
-    """A FHIR sandbox and an Airflow under one folder; a context manager.
+    """A FHIR sandbox, a CDS Hooks sidecar and an Airflow under one folder; a context manager.
 
     Attributes
     ----------
     home
         Holds the Airflow home, the sandbox's database, logs, staging and reports.
-    fhir_base_url, airflow_url
+    fhir_base_url, airflow_url, cds_url
         Where they answer.
     """
 
@@ -33,6 +34,7 @@ class LocalStack:
         self.ports = ports.settled()
         self.fhir_base_url = f"http://127.0.0.1:{self.ports.fhir}/fhir"
         self.airflow_url = f"http://127.0.0.1:{self.ports.airflow}"
+        self.cds_url = f"http://127.0.0.1:{self.ports.cds}"
         self.processes = Processes(home / "logs")
         self.environment = airflow_environment(home / "airflow", self.ports, self.fhir_base_url, scheduled=scheduled)
         self.api = AirflowApi(self.airflow_url)
@@ -68,6 +70,16 @@ class LocalStack:
             if time.monotonic() > end:
                 raise RuntimeError("the FHIR sandbox did not answer within 60 s")
             time.sleep(0.1)
+
+    def start_sidecar(self) -> None:
+        """Start the sidecar, which fetches from the sandbox what is not sent; Airflow, started later, links to it."""
+        environment = sidecar_environment(self.home / "cds", self.ports.cds, self.fhir_base_url)
+        self.processes.start("cds-hooks", COMMAND, environment)
+        self.environment["SCREENING_CDS_URL"] = self.cds_url
+
+    def wait_for_sidecar(self) -> None:
+        """Wait until the sidecar answers."""
+        wait_until_ready(self.cds_url, self.processes.check)
 
     def migrate(self) -> None:
         """Make or mend Airflow's database."""

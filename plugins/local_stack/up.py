@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local_stack.environment import DOCUMENTED, airflow_environment
 from local_stack.hospital import ensure_hospital
+from local_stack.sidecar import how_to_call
 from local_stack.stack import LocalStack
 
 
@@ -17,11 +18,14 @@ def up(home: Path, say: Callable[[str], None]) -> int:
     with LocalStack(home, DOCUMENTED, scheduled=True, say=say) as stack:
         stack.start_sandbox()
         hospital = ensure_hospital(stack.fhir_base_url, home / "hospital.json", datetime.now(UTC), say)
-        say("starting Airflow")
+        say("starting the CDS Hooks sidecar and Airflow")
+        stack.start_sidecar()
         stack.migrate()
         stack.start_airflow(triggerer=True)
+        stack.wait_for_sidecar()
         say(f"Airflow       {stack.airflow_url} (no login; this machine only)")
         say(f"FHIR sandbox  {stack.fhir_base_url}")
+        say(f"CDS Hooks     {stack.cds_url}/cds-services, called by: {how_to_call(stack.cds_url)}")
         say(f"The hospital's present is {hospital.now.isoformat()}: trigger screening_sepsis as of that time.")
         say("Ctrl-C stops everything.")
         try:

@@ -1,6 +1,7 @@
 """The process knobs of the Airflow edge: the only place that reads the environment."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class Settings:
     scheduled
         Whether screening DAGs run on their schema's schedule (`SCREENING_SCHEDULED`, `true` or `false`); off, they run
         when triggered.
+    cds_url
+        The public address of the CDS Hooks sidecar, to which the UI links (`SCREENING_CDS_URL`); None has no link.
+    cds_mount
+        Whether Airflow's API server serves the sidecar itself, below `/cds` (`SCREENING_CDS_MOUNT`, `true` or `false`).
     """
 
     schemas: Path
@@ -35,6 +40,8 @@ class Settings:
     staging: str
     reports: Path
     scheduled: bool
+    cds_url: str | None
+    cds_mount: bool
 
 
 def settings() -> Settings:
@@ -45,14 +52,23 @@ def settings() -> Settings:
     ValueError
         Where a variable holds what it cannot mean.
     """
-    scheduled = os.environ.get("SCREENING_SCHEDULED", "true")
-    if scheduled not in ("true", "false"):
-        raise ValueError(f"SCREENING_SCHEDULED must be true or false, not {scheduled!r}")
+    cds_url = os.environ.get("SCREENING_CDS_URL", "").rstrip("/")
+    if cds_url and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", cds_url):
+        raise ValueError("SCREENING_CDS_URL must be an absolute http(s) URL without query, fragment and credentials")
     return Settings(
         schemas=Path(os.environ.get("SCREENING_SCHEMAS", ROOT / "include" / "schemas")),
         plans=Path(os.environ.get("SCREENING_PLANS", ROOT / "include" / "training")),
         models=Path(os.environ.get("SCREENING_MODELS", ROOT / "include" / "models")),
         staging=os.environ.get("SCREENING_STAGING", (ROOT / "var" / "staging").as_uri()),
         reports=Path(os.environ.get("SCREENING_REPORTS", ROOT / "var" / "reports")),
-        scheduled=scheduled == "true",
+        scheduled=_switch("SCREENING_SCHEDULED", "true"),
+        cds_url=cds_url or None,
+        cds_mount=_switch("SCREENING_CDS_MOUNT", "false"),
     )
+
+
+def _switch(name: str, default: str) -> bool:
+    text = os.environ.get(name, default)
+    if text not in ("true", "false"):
+        raise ValueError(f"{name} must be true or false, not {text!r}")
+    return text == "true"

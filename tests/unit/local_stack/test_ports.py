@@ -19,7 +19,7 @@ def taken() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", ["fhir", "airflow", "scheduler_health"])
+@pytest.mark.parametrize("name", ["fhir", "airflow", "scheduler_health", "cds"])
 def test_a_taken_port_is_named(tmp_path: Path, taken: int, name: str) -> None:
     home = tmp_path / "home"
     with pytest.raises(RuntimeError, match=rf"port {taken} \({name}\) is taken: stop what listens there"):
@@ -44,4 +44,4 @@ def test_a_port_that_has_just_been_left_is_free(taken: int) -> None:
 
 def test_what_is_not_given_is_settled_on_ports_of_its_own() -> None:
     settled = Ports(airflow=0).settled()
-    assert len({settled.fhir, settled.airflow, settled.scheduler_health, 0}) == 4
+    assert len({settled.fhir, settled.airflow, settled.scheduler_health, settled.cds, 0}) == 5
