@@ -8,7 +8,8 @@ import mmap
 
 _SLOTS = 64
 _NOBODY = 2**32 - 1
-_TOLERATED = 2
+_TOLERATED = 4
+"""Connections more than the lightest worker has: to end one costs its client another, so it is not done lightly."""
 
 
 class Loads:
