@@ -3,10 +3,12 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import sidecar_rules
 
 # How fast the machine is decides no test; in CI a property is tried on the same examples every time.
 settings.register_profile(
@@ -31,6 +33,8 @@ os.environ |= {
     "OMP_NUM_THREADS": "1",
 }
 
+sidecar_rules.listen()
+
 
 def pytest_unconfigure() -> None:
     """Remove the home."""
@@ -43,3 +47,10 @@ def real_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real data lie outside the project, in ../shared/data, and are not here")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def sidecar_keeps_its_rules() -> Iterator[None]:
+    """Fail the test in which an answer of the sidecar broke a rule that holds for all of them."""
+    yield
+    assert sidecar_rules.taken() == []
