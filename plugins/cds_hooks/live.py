@@ -93,7 +93,7 @@ class LiveData:
             request, schema, sent.absent, sent.patient_id, at, iss=iss, partial=sent.partial, budget=budget
         )
         if "patient" in more.unobtained:
-            raise missing_keys({"patient": more.unobtained["patient"]})
+            raise missing_keys(more.unobtained)  # all of them: whoever integrates should hear of the rest at once
         zone = self.settings.zone or self.fetcher.zone
         base_url = more.base_url or request.fhir_server
         reader = FhirReader(schema, [sent.patient_id], base_url, zone)
