@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from cds_hooks import hook_request, request_log
 from cds_hooks.bearer import Caller
@@ -80,7 +81,12 @@ def _caller(parts: Sidecar) -> Caller | None:
 def _body() -> bytes:
     if request.mimetype != "application/json":
         raise Refusal(415, "the body must be JSON, and say so: Content-Type: application/json")
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    # werkzeug cuts a body in chunks off at the limit, and what it leaves could be taken for a whole one.
+    at_limit = request.content_length is None and len(body) == request.max_content_length
+    if at_limit and request.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
+    return body
 
 
 def _note(parts: Sidecar, service: str, hook_instance: str, given: Given) -> None:
