@@ -17,11 +17,11 @@ def readiness(screens: Screens) -> tuple[bool, dict[str, Any]]:
     services: dict[str, Any] = {}
     for key, screen in screens.items():
         screen.refresh()
-        loaded = screen.loaded
-        if loaded is None:
-            services[key] = {"ready": False, "problem": screen.problem}
+        state = screen.state
+        if isinstance(state, str):
+            services[key] = {"ready": False, "problem": state}
             continue
-        bundle = loaded.bundle
+        bundle = state.bundle
         services[key] = {
             "ready": True,
             "schema": {"name": screen.schema.name, "version": screen.schema.version},

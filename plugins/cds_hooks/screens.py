@@ -3,6 +3,9 @@
 What the registry says holds, here as in the batch path: a champion that cannot be verified answers nobody, whatever model
 was in force before. A model that is not there yet makes its service answer 503, and one that was tampered with, or does
 not fit the schema, keeps the process from starting.
+
+Whoever finds that the files have changed loads what they hold now, and is answered by it; calls beside are answered by the
+model that they began with. So no worker, however long it had nothing to do, answers by a champion that was replaced.
 """
 
 import logging
@@ -11,16 +14,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from cds_hooks.discovery import service_id
+from cds_hooks.model_source import Mark, ModelSource
 from cds_hooks.refusals import Refusal
 from cds_hooks.settings import Settings, SettingsError
 from screening.errors import ModelError, ScreeningError
 from screening.model.bundle import ModelBundle
-from screening.model.files import load_file
-from screening.model.layout import MODEL, POINTER
-from screening.model.registry import champion
 from screening.results.cards.context import CardContext, card_context
 from screening.results.risk_assessment import AssessmentContext
 from screening.schema import Schema, load_schema
@@ -28,10 +28,11 @@ from screening.scoring import check_fits
 
 log = logging.getLogger(__name__)
 
-Mark: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
-"""What tells one state of the files from another; None for a file that is not there."""
 CHECK_EVERY = 0.5
 """Seconds between two looks at the registry; between them a call costs no look at the disk."""
+RETRY_EVERY = 30.0
+"""Seconds after which a model that could not be loaded is tried again though no file seems to have changed."""
+NO_MODEL = "there is no model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,30 +66,34 @@ class Screen:
     ------
     ModelError
         The model is there and cannot be trusted, or does not fit the schema.
+
+    Attributes
+    ----------
+    state
+        The model in force, or why there is none that can be trusted. Read it once: it may be another the next moment.
     """
 
     def __init__(self, schema: Schema, settings: Settings, check_every: float = CHECK_EVERY) -> None:
         self.schema, self.id = schema, service_id(schema)
+        self.state: Loaded | str = NO_MODEL
         self._settings, self._check_every = settings, check_every
-        self._lock = threading.Lock()
-        self._loading = False
-        self._looked = time.monotonic()
-        self._loaded: Loaded | None = None
-        self.problem: str | None = None
-        self._mark = self._marks()
-        if None in self._mark[:1] or (settings.model_file is None and not self._version_there()):
-            self._fail("there is no model")
+        self._source = ModelSource(settings, str(schema.model))
+        self._turn = threading.Lock()
+        self._mark = self._source.mark()
+        if self._source.missing():
+            log.error("%s answers 503: %s", self.id, NO_MODEL)
         else:
-            self._loaded = self._load()
-            self._mark = self._marks()
+            self.state = self._load()
+        self._looked = self._tried = time.monotonic()
 
     @property
     def loaded(self) -> Loaded | None:
         """The model in force; None where there is none to be trusted."""
-        return None if self.problem else self._loaded
+        state = self.state
+        return state if isinstance(state, Loaded) else None
 
     def current(self) -> Loaded:
-        """Return the model in force, and begin to load its successor where the registry has changed.
+        """Return the model in force, as the registry has it.
 
         Raises
         ------
@@ -107,38 +112,37 @@ class Screen:
         return loaded
 
     def refresh(self) -> None:
-        """Look at the registry, if the last look is long enough ago, and begin to load what is new in it."""
-        if time.monotonic() - self._looked < self._check_every:
+        """Look at the registry, if the last look is long enough ago, and load what is new in it.
+
+        Nobody waits for anybody: while one call loads, the others go on with the model before.
+        """
+        if time.monotonic() - self._looked < self._check_every or not self._turn.acquire(blocking=False):
             return
-        with self._lock:
-            self._looked = time.monotonic()
-            if self._loading or self._marks() == self._mark:
-                return
-            self._loading = True
-        # Beside the calls: loading takes a second or more, and until it is done the old champion is the champion.
-        threading.Thread(target=self._reload, name=f"load-{self.id}", daemon=True).start()
-
-    def _reload(self) -> None:
-        mark = self._marks()
         try:
-            loaded = self._load()
-        except ScreeningError as error:
-            self._fail(str(error))
-        else:
-            self._loaded, self.problem = loaded, None
-            log.info("%s: %s is in force, sha256 %s", self.id, loaded.bundle, loaded.bundle.sha256)
+            mark = self._source.mark()
+            overdue = isinstance(self.state, str) and time.monotonic() - self._tried >= RETRY_EVERY
+            if mark != self._mark or overdue:
+                self._exchange(mark)
         finally:
-            with self._lock:
-                # The version's own file is known only now; a change while it was read shows at the next look.
-                self._mark = (mark[0], *self._marks()[1:]) if self.problem is None else mark
-                self._loading = False
+            self._looked = time.monotonic()
+            self._turn.release()
 
-    def _fail(self, problem: str) -> None:
-        self.problem = problem
-        log.error("%s answers 503: %s", self.id, problem)
+    def _exchange(self, mark: Mark) -> None:
+        """Take what the files hold now; `mark` is of before, so that a change meanwhile shows at the next look."""
+        state: Loaded | str = "it could not be loaded: the log tells where"
+        try:
+            state = self._load()
+        except ScreeningError as error:
+            state = str(error)
+        finally:  # whatever happens, the model before is not the champion any more
+            self.state, self._mark, self._tried = state, mark, time.monotonic()
+            if isinstance(state, str):
+                log.error("%s answers 503: %s", self.id, state)
+            else:
+                log.info("%s: %s is in force, sha256 %s", self.id, state.bundle, state.bundle.sha256)
 
     def _load(self) -> Loaded:
-        bundle = self._bundle()
+        bundle = self._source.load()
         check_fits(bundle, self.schema)
         for warning in bundle.warnings:
             log.warning("%s: %s", self.id, warning)
@@ -151,37 +155,6 @@ class Screen:
         }
         assessment = AssessmentContext.of(self.schema, facts) if self.schema.outcome else None
         return Loaded(bundle, card_context(self.schema, bundle, self._settings.base_url), assessment)
-
-    def _bundle(self) -> ModelBundle:
-        settings = self._settings
-        if settings.model_file is not None:
-            return load_file(
-                settings.model_file,
-                models_dir=settings.models,
-                allow_unverified=settings.allow_unverified_model,
-            )
-        return champion(settings.models, str(self.schema.model))
-
-    def _home(self) -> Path:
-        return self._settings.models / str(self.schema.model)
-
-    def _version_there(self) -> bool:
-        return any(self._home().glob(f"*/{MODEL}"))
-
-    def _marks(self) -> Mark:
-        if self._settings.model_file is not None:
-            return (_mark(self._settings.model_file),)
-        pointer = _mark(self._home() / POINTER)
-        inside = _mark(self._home() / self._loaded.bundle.version / MODEL) if self._loaded else None
-        return pointer, inside
-
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class Screens(Mapping[str, Screen]):
