@@ -32,14 +32,14 @@ class FhirReader:
     patient_ids
         Whose data counts; None takes every Patient that is read.
     base_url
-        The server's base; an absolute reference counts only below it.
+        The server's base; an absolute reference counts only below it. Several where one server has several names.
     zone
         The site's zone for times without one; None drops such times.
     """
 
     schema: Schema
     patient_ids: Collection[str] | None = None
-    base_url: str | None = None
+    base_url: str | tuple[str, ...] | None = None
     zone: tzinfo | None = None
     _kept: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
     _urns: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,8 @@ class FhirReader:
             for kind in ("Observation", "Condition", "MedicationRequest", "MedicationAdministration")
         }
         self._stays = self.schema.of("Encounter")
-        self._base = self.base_url.rstrip("/") + "/" if self.base_url else None
+        bases = (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
+        self._bases = tuple(base.rstrip("/") + "/" for base in bases if base)
 
     def add(self, content: Any) -> None:
         """Take a resource, a Bundle, a CDS Hooks prefetch object, or a list of these, unchanged until `reading`."""
@@ -163,8 +164,10 @@ class FhirReader:
             return None
         if reference.startswith("urn:"):
             return urns.get(reference, reference.removeprefix("urn:uuid:"))
-        if self._base and reference.startswith(self._base):
-            reference = reference[len(self._base) :]
+        for base in self._bases:
+            if reference.startswith(base):
+                reference = reference[len(base) :]
+                break
         kind, _, rest = reference.partition("/")
         identity, _, history = rest.partition("/")
         if kind != "Patient" or not identity or (history and not history.startswith("_history/")):

@@ -185,3 +185,12 @@ def test_drops_are_counted_to_the_patient_where_the_patient_is_known() -> None:
         ("p", "heart_rate", "status"): 1,
         ("", "heart_rate", "foreign_subject"): 1,
     }
+
+
+@pytest.mark.parametrize("bases", [(BASE, "https://inside.example.org/fhir"), ("https://inside.example.org/fhir/", BASE)])
+def test_a_server_of_two_names_is_one_server(bases: tuple[str, ...]) -> None:
+    for base, count, drops in ((BASE, 1, {}), ("https://inside.example.org/fhir", 1, {}), (f"{BASE}4", 0, FOREIGN)):
+        reader = FhirReader(sepsis(), ["p"], bases)
+        reader.add([patient("p"), observation(subject={"reference": f"{base}/Patient/p"})])
+        reading = reader.reading()
+        assert (len(reading.values), by_reason(reading.drops)) == (count, drops)
