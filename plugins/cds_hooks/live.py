@@ -12,10 +12,11 @@ from cds_hooks.hook_request import HookRequest
 from cds_hooks.prefetch import Prefetch, sort_out
 from cds_hooks.refusals import Refusal
 from cds_hooks.settings import Settings
+from cds_hooks.supposing import could_be_scored
 from screening.features import featurize
 from screening.fhir_client.budget import Budget
 from screening.model.bundle import ModelBundle
-from screening.outcome import PatientResult
+from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import FhirReader
 from screening.schema import Schema
 from screening.scoring import score
@@ -38,6 +39,8 @@ class Look:
         Feature → why its value is missing or incomplete, in words for the card.
     unobtained
         Prefetch key → why it was neither sent nor fetched.
+    lacking
+        Whether the patient could be scored if there were values for what is `unobtained`.
     fetched
         How many keys were fetched.
     """
@@ -47,6 +50,7 @@ class Look:
     stale: Mapping[str, datetime]
     remarks: Mapping[str, str]
     unobtained: Mapping[str, str]
+    lacking: bool
     fetched: int
 
 
@@ -63,9 +67,25 @@ class LiveData:
     settings: Settings
     fetcher: Fetcher
 
+    def sent(self, request: HookRequest, schema: Schema, *, now: datetime) -> Prefetch:
+        """Sort out what the EHR sent.
+
+        Raises
+        ------
+        Refusal
+            400 where the data are another patient's.
+        """
+        return sort_out(
+            request,
+            schema,
+            prediction_time=self._at(now),
+            require_patient_match=self.settings.require_patient_match,
+        )
+
     def look(
         self,
         request: HookRequest,
+        sent: Prefetch,
         schema: Schema,
         bundle: ModelBundle,
         *,
@@ -77,6 +97,8 @@ class LiveData:
 
         Parameters
         ----------
+        sent
+            What came with it, sorted out.
         iss
             Whose token came with the call; None where none is asked for.
         budget
@@ -85,25 +107,34 @@ class LiveData:
         Raises
         ------
         Refusal
-            400 where the data are another patient's; 412 where the Patient itself can be had nowhere.
+            412 where the Patient itself can be had nowhere.
         """
-        at = None if self.settings.prediction_time == "latest" else now
-        sent = sort_out(request, schema, prediction_time=at, require_patient_match=self.settings.require_patient_match)
+        at = self._at(now)
         more = self.fetcher.fetch(
             request, schema, sent.absent, sent.patient_id, at, iss=iss, partial=sent.partial, budget=budget
         )
         if "patient" in more.unobtained:
             raise missing_keys(more.unobtained)  # all of them: whoever integrates should hear of the rest at once
         zone = self.settings.zone or self.fetcher.zone
-        base_url = more.base_url or request.fhir_server
-        reader = FhirReader(schema, [sent.patient_id], base_url, zone)
+        # What was sent names the EHR's server, and what was fetched the one that we know it by.
+        bases = tuple(url for url in (more.base_url, request.fhir_server) if url)
+        reader = FhirReader(schema, [sent.patient_id], bases, zone)
         for content in (*sent.contents, *more.contents):
             reader.add(content)
         reading = reader.reading()
         matrix = featurize(reading, schema, at or "latest", patient_ids=[sent.patient_id], zone=zone)
         result = score(matrix, schema, bundle)[0]
         stale = newest_before(reading.values, schema, sent.patient_id, result.prediction_time)
-        return Look(sent.patient_id, result, stale, _remarks(sent, more), more.unobtained, len(more.contents))
+        lacking = bool(more.unobtained) and result.outcome is Outcome.INSUFFICIENT_DATA
+        if lacking:
+            lacking = could_be_scored(
+                reading, schema, bundle, sent.patient_id, more.unobtained, result.prediction_time or now,
+                latest=at is None, zone=zone,
+            )  # fmt: skip
+        return Look(sent.patient_id, result, stale, _remarks(sent, more), more.unobtained, lacking, len(more.contents))
+
+    def _at(self, now: datetime) -> datetime | None:
+        return None if self.settings.prediction_time == "latest" else now
 
 
 def _remarks(sent: Prefetch, more: Fetched) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Metrics:
         )
         self.answers = Counter(
             "cds_hooks_answers",
-            "Answers of 200 by kind (risk, low, not_computed, earlier, …), risk level and model version",
+            "Answers of 200 by kind (risk, low, not_computed, earlier, …), risk level and version of the model in force",
             ["service", "kind", "level", "model_version"],
             registry=self._registry,
         )
@@ -39,7 +39,10 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
         self.feedback = Counter(
-            "cds_hooks_feedback", "Feedback entries kept, by outcome", ["service", "outcome"], registry=self._registry
+            "cds_hooks_feedback",
+            "Feedback entries acknowledged, by outcome; repeats among them are kept once",
+            ["service", "outcome"],
+            registry=self._registry,
         )
         self.seconds = Histogram(
             "cds_hooks_call_seconds", "Duration of a call", ["service"], registry=self._registry, buckets=_SECONDS

@@ -33,9 +33,9 @@ def discover() -> Response:
 def call(service: str) -> Response:
     """Answer a hook with cards."""
     parts = sidecar()
+    _name(parts, service)
     caller = _caller(parts)
     screen = parts.screens.find(service)
-    g.facts["service"] = service
     asked = hook_request.parse(
         _body(),
         parts.settings.hooks,
@@ -52,15 +52,27 @@ def call(service: str) -> Response:
 def feedback(service: str) -> Response:
     """Keep what became of cards; answered only when it is kept."""
     parts = sidecar()
+    _name(parts, service)
     _caller(parts)
     parts.screens.find(service)
-    g.facts["service"] = service
     entries = parse_feedback(_body())
-    parts.feedback.add(service, entries, received_at=parts.answers.clock())
+    added = parts.feedback.add(service, entries, received_at=parts.answers.clock())
     for entry in entries:
         parts.metrics.feedback.labels(service, entry.outcome).inc()
-    g.facts["entries"] = len(entries)
+    g.facts.update(
+        entries=len(entries),
+        repeated=added.repeated or None,
+        # Another worker may write these cards a moment later: the report has the last word.
+        unknown_cards=len(added.unknown) or None,
+        cards_of_other_services=len(added.elsewhere) or None,
+    )
     return _json({})
+
+
+def _name(parts: Sidecar, service: str) -> None:
+    """Note whose call this is, refused or not; a made-up id is noted nowhere, for each would become a figure of its own."""
+    if service in parts.screens:
+        g.facts["service"] = service
 
 
 def _caller(parts: Sidecar) -> Caller | None:
@@ -92,15 +104,19 @@ def _body() -> bytes:
 def _note(parts: Sidecar, service: str, hook_instance: str, given: Given) -> None:
     """Tell the log, the figures and the feedback store what was answered."""
     level = given.level.value if given.level else ""
-    bundle = given.loaded.bundle if given.loaded else None
-    version = bundle.version if bundle else ""
+    model = given.model
     g.facts.update(
-        answer=given.kind, risk_level=level or None, model_version=version or None, fetched=given.fetched or None
+        answer=given.kind,
+        risk_level=level or None,
+        model_version=request_log.plain(model.version) if model else None,
+        fetched=given.fetched or None,
     )
+    # Of an earlier screening a server tells the version, and what others tell must not become figures.
+    version = model.version if model and given.kind != "earlier" else ""
     parts.metrics.answers.labels(service, given.kind, level, version).inc()
     if given.fetched:
         parts.metrics.fetched.labels(service).inc(given.fetched)
-    if bundle is None or given.kind not in ("risk", "not_computed", "earlier"):
+    if model is None or given.kind not in ("risk", "not_computed", "earlier"):
         return
     for card in given.body["cards"]:
         parts.feedback.remember(
@@ -109,9 +125,9 @@ def _note(parts: Sidecar, service: str, hook_instance: str, given: Given) -> Non
                 service=service,
                 hook_instance=hook_instance,
                 patient=f"Patient/{given.patient_id}",
-                model_name=bundle.name,
-                model_version=bundle.version,
-                model_sha256=bundle.sha256,
+                model_name=model.name,
+                model_version=model.version,
+                model_sha256=model.sha256,
                 level=level or None,
                 probability=given.probability,
                 indicator=card["indicator"],

@@ -13,10 +13,11 @@ looked at by themselves (Patient, RelatedPerson)      no card, where CDS_CLINICI
 ====================================================  ===============================================
 """
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from cds_hooks.earlier_screening import EarlierUnknownError, earlier
@@ -25,14 +26,14 @@ from cds_hooks.hook_request import HookRequest
 from cds_hooks.live import LiveData, Look, missing_keys
 from cds_hooks.screens import Loaded, Screen
 from cds_hooks.settings import Settings
-from screening.features import observed
 from screening.fhir_client.budget import Budget
-from screening.outcome import Outcome, PatientResult, RiskLevel
+from screening.outcome import Outcome, RiskLevel
 from screening.results import checks, risk_assessment
 from screening.results.cards.card import earlier_card, not_computed_card, risk_card
 from screening.results.cards.suggestions import create_action
 from screening.results.earlier import EarlierScreening, from_resource
-from screening.schema import Schema
+
+log = logging.getLogger(__name__)
 
 Kind: TypeAlias = Literal["risk", "low", "not_computed", "earlier", "not_screened_high", "not_a_clinician"]
 SCREENED_WITHIN = timedelta(hours=36)
@@ -44,13 +45,21 @@ def new_id() -> str:
     return str(uuid4())
 
 
+class Model(NamedTuple):
+    """The model by which an answer was given: with `earlier` that of the screening, and not the one in force."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """An answer of 200, and what the log, the figures and feedback know of it."""
 
     body: dict[str, Any]
     kind: Kind
-    loaded: Loaded | None = None
+    model: Model | None = None
     level: RiskLevel | None = None
     probability: float | None = None
     patient_id: str = ""
@@ -67,6 +76,11 @@ class _Call:
     now: datetime
     iss: str | None
     budget: Budget
+
+    @property
+    def model(self) -> Model:
+        bundle = self.loaded.bundle
+        return Model(bundle.name, bundle.version, bundle.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +111,15 @@ class Answers:
         if self.settings.clinicians_only and not request.clinician:
             return Given({"cards": []}, "not_a_clinician")
         call = _Call(request, screen, screen.current(), self.clock(), iss, self.fetcher.budget())
-        if screen.schema.only_screened and not self._screened_high(call):
-            return Given({"cards": []}, "not_screened_high", call.loaded)
-        seen = LiveData(self.settings, self.fetcher).look(
-            request, screen.schema, call.loaded.bundle, now=call.now, iss=iss, budget=call.budget
-        )
+        data = LiveData(self.settings, self.fetcher)
+        sent = data.sent(request, screen.schema, now=call.now)
+        latest = self.settings.prediction_time == "latest"
+        if not latest and not self._wanted(call, sent.patient_id, call.now):
+            return Given({"cards": []}, "not_screened_high", call.model)
+        seen = data.look(request, sent, screen.schema, call.loaded.bundle, now=call.now, iss=iss, budget=call.budget)
+        # Records of the past were screened at their own time, which only their data tell.
+        if latest and not self._wanted(call, seen.patient_id, self._at(call, seen)):
+            return Given({"cards": []}, "not_screened_high", call.model, fetched=seen.fetched)
         return self._scored(call, seen) if seen.result.outcome is Outcome.SCORED else self._not_scored(call, seen)
 
     def _scored(self, call: _Call, seen: Look) -> Given:
@@ -115,7 +133,7 @@ class Answers:
         return Given(
             body,
             "risk" if card else "low",
-            loaded,
+            call.model,
             result.risk_level,
             result.probability,
             seen.patient_id,
@@ -123,49 +141,64 @@ class Answers:
         )
 
     def _not_scored(self, call: _Call, seen: Look) -> Given:
-        result, around = seen.result, self._around(call, seen)
+        result, unknown = seen.result, {}
         if result.outcome is Outcome.INSUFFICIENT_DATA:
-            found = self._earlier(call, seen)
+            try:
+                found = self._earlier(call, seen)
+            except EarlierUnknownError as error:
+                log.warning("%s", error)
+                found, unknown = None, {"RiskAssessment": str(error)}
             if found is not None:
-                card = earlier_card(found, result, call.loaded.cards, **around)
-                return Given(
-                    {"cards": [card]}, "earlier", call.loaded, found.risk_level, found.probability, seen.patient_id
-                )
-            needed = {key: why for key, why in seen.unobtained.items() if key in result.detail}
-            if needed and could_be_scored(call.screen.schema, result, needed):
-                raise missing_keys(needed)
-        card = not_computed_card(result, call.loaded.cards, **around)
-        return Given({"cards": [card]}, "not_computed", call.loaded, patient_id=seen.patient_id, fetched=seen.fetched)
+                return self._as_screened(call, seen, found)
+            if seen.lacking:
+                needed = {key: why for key, why in seen.unobtained.items() if key in result.detail}
+                raise missing_keys((needed or dict(seen.unobtained)) | unknown)
+        seen = replace(seen, remarks={**seen.remarks, **unknown})
+        card = not_computed_card(result, call.loaded.cards, **self._around(call, seen))
+        return Given({"cards": [card]}, "not_computed", call.model, patient_id=seen.patient_id, fetched=seen.fetched)
+
+    def _as_screened(self, call: _Call, seen: Look, found: EarlierScreening) -> Given:
+        return Given(
+            {"cards": [earlier_card(found, seen.result, call.loaded.cards, **self._around(call, seen))]},
+            "earlier",
+            Model(found.model_name, found.model_version, found.model_sha256),
+            found.risk_level,
+            found.probability,
+            seen.patient_id,
+            seen.fetched,
+        )
 
     def _around(self, call: _Call, seen: Look) -> dict[str, Any]:
         """Return what every card is told besides the result."""
-        latest = self.settings.prediction_time == "latest"
         encounter = call.request.encounter_id
         return {
             "new_id": self.make_id,
-            # A record of the past is read as of its own time: ages against today's date would mean nothing.
-            "shown_at": (seen.result.prediction_time if latest else None) or call.now,
+            "shown_at": self._at(call, seen),
             "stale": seen.stale,
             "remarks": seen.remarks,
             "patient_reference": f"Patient/{seen.patient_id}",
             "encounter_reference": f"Encounter/{encounter}" if encounter else None,
         }
 
-    def _earlier(self, call: _Call, seen: Look) -> EarlierScreening | None:
-        """Return the last screening's result; None where there is none to show, or it cannot be looked up."""
-        max_age = self.settings.earlier_screening
-        if max_age is None:
-            return None
-        at = (seen.result.prediction_time if self.settings.prediction_time == "latest" else None) or call.now
-        try:
-            return self._newest(call, seen.patient_id, at, max_age)
-        except EarlierUnknownError:
-            return None  # said in the log; the answer goes on to say what the live score lacks
+    def _at(self, call: _Call, seen: Look) -> datetime:
+        """Return the moment of the answer: a record of the past is read as of its own time, for ages against today's date
+        would mean nothing.
+        """
+        latest = self.settings.prediction_time == "latest"
+        return (seen.result.prediction_time if latest else None) or call.now
 
-    def _screened_high(self, call: _Call) -> bool:
+    def _earlier(self, call: _Call, seen: Look) -> EarlierScreening | None:
+        """Return the last screening's result; None where there is none to show."""
+        max_age = self.settings.earlier_screening
+        return None if max_age is None else self._newest(call, seen.patient_id, self._at(call, seen), max_age)
+
+    def _wanted(self, call: _Call, patient_id: str, at: datetime) -> bool:
+        """Tell whether this screen speaks of the patient: of all, or with `only_screened` of who was screened high."""
+        if not call.screen.schema.only_screened:
+            return True
         max_age = self.settings.earlier_screening or SCREENED_WITHIN
         try:
-            found = self._newest(call, call.request.patient_id, call.now, max_age)
+            found = self._newest(call, patient_id, at, max_age)
         except EarlierUnknownError as error:
             raise missing_keys({"RiskAssessment": str(error)}) from None
         return found is not None and found.risk_level is RiskLevel.HIGH
@@ -175,15 +208,3 @@ class Answers:
             self.fetcher, call.request, call.screen.schema, patient_id, at, max_age, from_resource,
             iss=call.iss, budget=call.budget,
         )  # fmt: skip
-
-
-def could_be_scored(schema: Schema, result: PatientResult, unobtained: Collection[str]) -> bool:
-    """Tell whether a patient without enough data might have had enough, had the keys that were not obtained been there.
-
-    If not, what was obtained is too little whatever they hold, and that is what the chart should show.
-    """
-    certain = [schema.features[name] for name in result.detail if name not in unobtained]
-    if schema.missing == "insufficient" and any(feature.required for feature in certain):
-        return False
-    possible = sum(map(observed, schema.features.values())) - sum(map(observed, certain))
-    return possible >= schema.min_observed
