@@ -38,15 +38,14 @@ def page(screens: Screens, name: str, version: str, settings: Settings) -> str:
     Refusal
         404: no service has such a model, or the registry has no card of this version.
     """
-    for screen in screens.values():
-        loaded = screen.loaded
-        if (
-            settings.model_file is not None
-            and loaded
-            and (loaded.bundle.name, loaded.bundle.version) == (name, version)
-        ):
-            return _page(f"{name} {version}", _own_words(loaded.bundle))
-    if settings.model_file is not None or name not in {screen.schema.model for screen in screens.values()}:
+    bundles = [screen.loaded.bundle for screen in screens.values() if screen.loaded]
+    for bundle in bundles:
+        if (bundle.name, bundle.version) == (name, version) and not bundle.manifest:
+            return _page(f"{name} {version}", _own_words(bundle))
+    served = {bundle.name for bundle in bundles if bundle.manifest}
+    if settings.model_file is None:
+        served.update(str(screen.schema.model) for screen in screens.values())
+    if name not in served:
         raise _unknown()
     try:
         text = (version_folder(settings.models, name, version) / CARD).read_text(encoding="utf-8")
