@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,6 +26,10 @@ from screening.errors import FhirFatalError, SchemaError
 from screening.fhir_client.address import checked_base_url, is_loopback
 from screening.strict_yaml import read_mapping, read_text, validated
 
+Algorithm: TypeAlias = Literal["ES384", "RS384", "ES256", "RS256"]
+"""What a JWT can be signed with (RFC 7518, section 3.1); never `none`, and nothing symmetric."""
+RECOMMENDED: tuple[Algorithm, ...] = ("ES384", "RS384")
+"""Those that CDS Hooks 2.0.1 recommends."""
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -37,10 +41,13 @@ class Ehr:
     ----------
     iss
         What its JWTs say in `iss`; None: it cannot call with a JWT, and its entry serves `CDS_AUTH=off` alone.
+    algorithms
+        What its JWTs may be signed with.
     jwks
-        The file of its JWK Set (RFC 7517, section 5); None where `jku` tells.
+        The file of its JWK Set (RFC 7517, section 5); None where the keys are fetched from `jku`.
     jku
-        The URL of its JWK Set, letter by letter what a JWT's header may name; None where `jwks` tells.
+        The URL of its JWK Set, letter by letter what a JWT's header may name; None: a JWT may name none. Beside `jwks`
+        it is never fetched.
     tenants
         The `tenant`s that may call; empty: any, and none.
     fhir_servers
@@ -48,6 +55,7 @@ class Ehr:
     """
 
     iss: str | None = None
+    algorithms: tuple[Algorithm, ...] = RECOMMENDED
     jwks: Path | None = None
     jku: str | None = None
     tenants: tuple[str, ...] = ()
@@ -96,6 +104,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     iss: _Text | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(_tuple), Field(min_length=1)] = RECOMMENDED
     jwks: Annotated[str, StringConstraints(min_length=1)] | None = None
     jku: Annotated[str, AfterValidator(_key_url)] | None = None
     tenants: Annotated[tuple[_Text, ...], BeforeValidator(_tuple)] = ()
@@ -112,11 +121,11 @@ class _Entry(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        keys = sum(value is not None for value in (self.jwks, self.jku))
-        if self.iss is not None and keys != 1:
-            raise ValueError("give exactly one of jwks and jku")
-        if self.iss is None and (keys or self.tenants):
-            raise ValueError("iss is missing: without it jwks, jku and tenants have no effect")
+        idle = [name for name in ("jwks", "jku", "tenants", "algorithms") if name in self.model_fields_set]
+        if self.iss is not None and self.jwks is None and self.jku is None:
+            raise ValueError("give jwks, the file of its keys, or jku, their URL")
+        if self.iss is None and idle:
+            raise ValueError(f"iss is missing: without it {', '.join(idle)} have no effect")
         if self.iss is None and not self.fhir_servers:
             raise ValueError("give iss with jwks or jku; with CDS_AUTH=off, fhir_servers alone will do")
         return self
@@ -154,6 +163,7 @@ def load_ehrs(path: Path, *, allow_http: bool = False) -> tuple[Ehr, ...]:
     return tuple(
         Ehr(
             iss=entry.iss,
+            algorithms=entry.algorithms,
             jwks=None if entry.jwks is None else Path(entry.jwks),
             jku=entry.jku,
             tenants=entry.tenants,

@@ -2,19 +2,23 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWTError
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from cds_hooks.bearer.token import is_name
+from cds_hooks.ehrs import RECOMMENDED, Algorithm
 
 PublicKey = EllipticCurvePublicKey | RSAPublicKey
 
-_ALG_OF_TYPE = {"EC": "ES384", "RSA": "RS384"}
+_READ: dict[str, Callable[[dict[str, Any]], object]] = {"EC": ECAlgorithm.from_jwk, "RSA": RSAAlgorithm.from_jwk}
+_OF_CURVE: dict[str, tuple[Algorithm, ...]] = {"secp384r1": ("ES384",), "secp256r1": ("ES256",)}  # RFC 7518, 3.4
+_OF_RSA: tuple[Algorithm, ...] = ("RS384", "RS256")
 _RSA_BITS = (2048, 8192)  # NIST SP 800-131A; above, one verification takes milliseconds
 _MOST_KEYS = 100
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/@+=|-]{1,128}")
@@ -31,7 +35,7 @@ class KeySet:
     Attributes
     ----------
     keys
-        (kid, alg) → key: the key decides which algorithm it is good for, never the token.
+        (kid, alg) → key: the key and our settings decide which algorithms it is good for, never the token.
     left_out
         A line for each key that cannot verify a token of ours.
     fresh
@@ -43,14 +47,37 @@ class KeySet:
     fresh: float = 0.0
 
 
-def parse_key_set(body: bytes, fresh: float) -> KeySet:
+def parse_key_set(body: bytes, fresh: float, algorithms: Sequence[Algorithm] = RECOMMENDED) -> KeySet:
     """Read a JWK Set.
+
+    Parameters
+    ----------
+    fresh
+        See `KeySet`.
+    algorithms
+        What keys are wanted for.
 
     Raises
     ------
     KeySetError
         It is no JSON object with a list `keys`, has too many of them, or one name for two keys.
     """
+    keys: dict[tuple[str, str], PublicKey] = {}
+    left_out = []
+    for at, jwk in enumerate(_listed(body)):
+        read = _unfit(jwk) or _public_key(jwk)
+        good_for = read if isinstance(read, str) else _good_for(read, jwk.get("alg"), algorithms)
+        name = plain(jwk.get("kid")) or at if isinstance(jwk, dict) else at
+        if isinstance(read, str) or isinstance(good_for, str):
+            left_out.append(f"key {name}: {good_for}")
+            continue
+        for alg in good_for:
+            if keys.setdefault((jwk["kid"], alg), read) is not read:
+                raise KeySetError(f"two keys of the name {name}")
+    return KeySet(keys, tuple(left_out), fresh)
+
+
+def _listed(body: bytes) -> list[Any]:
     try:
         data = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -60,23 +87,7 @@ def parse_key_set(body: bytes, fresh: float) -> KeySet:
         raise KeySetError("no JWK Set: an object with a list `keys`")
     if len(listed) > _MOST_KEYS:
         raise KeySetError(f"more than {_MOST_KEYS} keys")
-    keys: dict[tuple[str, str], PublicKey] = {}
-    left_out = []
-    for at, jwk in enumerate(listed):
-        if problem := _unfit(jwk):
-            left_out.append(
-                f"key {plain(jwk.get('kid')) or at}: {problem}" if isinstance(jwk, dict) else f"key {at}: no object"
-            )
-            continue
-        name = (jwk["kid"], _ALG_OF_TYPE[jwk["kty"]])
-        key = _public_key(jwk, name[1])
-        if key is None:
-            left_out.append(f"key {plain(jwk['kid']) or at}: broken, or neither EC P-384 nor RSA of 2048 to 8192 bits")
-        elif name in keys:
-            raise KeySetError(f"two keys of the name {plain(jwk['kid']) or at}")
-        else:
-            keys[name] = key
-    return KeySet(keys, tuple(left_out), fresh)
+    return listed
 
 
 def plain(text: object) -> str | None:
@@ -88,26 +99,35 @@ def _unfit(jwk: Any) -> str | None:
     """Say why a key is left out, as far as its members other than the key itself tell."""
     if not isinstance(jwk, dict):
         return "no object"
-    alg = _ALG_OF_TYPE.get(jwk["kty"]) if isinstance(jwk.get("kty"), str) else None
     operations = jwk.get("key_ops", ["verify"])
     problems = {
-        "neither EC nor RSA": alg is None,
+        "neither EC nor RSA": jwk.get("kty") not in ("EC", "RSA"),
         "a private key, which must never be published": "d" in jwk,
         "no usable kid": not is_name(jwk.get("kid")),
         "not for signatures": jwk.get("use", "sig") != "sig",
         "not for verifying": not isinstance(operations, list) or "verify" not in operations,
-        f"for another algorithm than {alg}": jwk.get("alg", alg) != alg,
     }
     return next((problem for problem, holds in problems.items() if holds), None)
 
 
-def _public_key(jwk: dict[str, Any], alg: str) -> PublicKey | None:
+def _public_key(jwk: dict[str, Any]) -> PublicKey | str:
+    """Read the key itself, or say why it is left out."""
     try:
-        key = jwt.PyJWK(jwk, alg).key
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):  # whatever a member of a wrong kind leads to
-        return None
+        key = _READ[jwk["kty"]](jwk)
+    except (PyJWTError, ValueError, TypeError, AttributeError):  # whatever a member of a wrong kind leads to
+        return "broken"
     if isinstance(key, EllipticCurvePublicKey):
-        return key if alg == "ES384" and isinstance(key.curve, SECP384R1) else None
+        return key if key.curve.name in _OF_CURVE else "EC, but neither P-384 nor P-256"
     if isinstance(key, RSAPublicKey):
-        return key if _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1] else None
-    return None
+        return key if _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1] else "RSA, but not of 2048 to 8192 bits"
+    return "no public key"
+
+
+def _good_for(key: PublicKey, alg: object, wanted: Sequence[Algorithm]) -> list[Algorithm] | str:
+    """Return the wanted algorithms that a key serves, or say why it serves none; `alg` is what the key says itself."""
+    of_kind = _OF_CURVE[key.curve.name] if isinstance(key, EllipticCurvePublicKey) else _OF_RSA
+    possible = [one for one in of_kind if alg in (None, one)]
+    if not possible:
+        return f"its alg is not {' or '.join(of_kind)}"
+    found = [one for one in possible if one in wanted]
+    return found or f"for {' or '.join(possible)}, and algorithms are {', '.join(wanted)}"

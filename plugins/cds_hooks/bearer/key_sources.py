@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import requests
@@ -11,6 +11,7 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
 from cds_hooks.bearer.key_set import KeySet, KeySetError, parse_key_set
+from cds_hooks.ehrs import RECOMMENDED, Algorithm
 from screening.fhir_client.wire_log import no_urls_logged
 
 FILE_FRESH = 5.0
@@ -29,10 +30,16 @@ _WIRE_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError
 
 
 class KeyFile:
-    """A JWK Set in a file; parsed again when the file is another."""
+    """A JWK Set in a file; parsed again when the file is another.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Parameters
+    ----------
+    algorithms
+        What its keys are wanted for.
+    """
+
+    def __init__(self, path: Path, algorithms: Sequence[Algorithm] = RECOMMENDED) -> None:
+        self.path, self.algorithms = path, tuple(algorithms)
         self._seen: tuple[int, int, int] | None = None
         self._read = KeySet({})
 
@@ -48,7 +55,7 @@ class KeyFile:
             status = self.path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
-                self._read = parse_key_set(self.path.read_bytes(), FILE_FRESH)
+                self._read = parse_key_set(self.path.read_bytes(), FILE_FRESH, self.algorithms)
                 self._seen = seen
         except OSError as error:
             raise KeySetError(f"the file cannot be read: {os.strerror(error.errno or 0)}") from None
@@ -60,12 +67,21 @@ class KeyUrl:
 
     Parameters
     ----------
+    algorithms
+        What its keys are wanted for.
     verify
         Whom to believe its certificate: True, certifi's authorities; a path, that CA bundle.
     """
 
-    def __init__(self, url: str, monotonic: Callable[[], float] = time.monotonic, *, verify: bool | str = True) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str,
+        algorithms: Sequence[Algorithm] = RECOMMENDED,
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        verify: bool | str = True,
+    ) -> None:
+        self._url, self._algorithms = url, tuple(algorithms)
         self._verify = verify
         self._monotonic = monotonic
 
@@ -102,7 +118,7 @@ class KeyUrl:
                     raise KeySetError(f"more than {LONGEST_SET} bytes")
                 if self._monotonic() > end:
                     raise KeySetError(f"not within {FETCH_SECONDS:.0f} s")
-        return parse_key_set(body, fresh_seconds(response.headers))
+        return parse_key_set(body, fresh_seconds(response.headers), self._algorithms)
 
 
 def fresh_seconds(headers: Mapping[str, str]) -> float:
@@ -129,5 +145,5 @@ def first_read(source: KeyFile) -> KeySet:
     """
     read = source()
     if not read.keys:
-        raise KeySetError("; ".join(("no key that can verify ES384 or RS384", *read.left_out)))
+        raise KeySetError("; ".join((f"no key that can verify {' or '.join(source.algorithms)}", *read.left_out)))
     return read

@@ -126,7 +126,10 @@ class Keys:
             if read is not None:
                 if self._held is None or read.keys.keys() != self._held.keys.keys():
                     logger.info(
-                        "keys of %s: %d; %s", self._name, len(read.keys), "; ".join(read.left_out) or "all used"
+                        "keys of %s: %d; %s",
+                        self._name,
+                        len(set(map(id, read.keys.values()))),
+                        "; ".join(read.left_out) or "all used",
                     )
                 self._held, self._since = read, now
             self._changed.notify_all()

@@ -10,12 +10,13 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from cds_hooks.bearer.rejections import Unauthorized
+from cds_hooks.ehrs import Algorithm
 
-ALGORITHMS = ("ES384", "RS384")
-"""The two that CDS Hooks recommends. `none` and symmetric ones shall not be used, and no setting adds another."""
+ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+"""Those that an EHR can be allowed; `none` and symmetric ones shall not be used, and no setting adds them."""
 LONGEST_HEADER = 16 * 1024
 LONGEST_NAME = 256
 """Characters of `kid`, `iss`, `jti` and `tenant`."""
@@ -30,7 +31,7 @@ class Token:
     Attributes
     ----------
     alg
-        One of `ALGORITHMS`.
+        One of `ALGORITHMS`; whether this EHR may use it is not looked at here.
     kid
         The name of the key.
     jku
@@ -66,7 +67,7 @@ def read_token(authorization: str | None) -> Token:
         raise Unauthorized("not a bearer JWT")
     header = _json_object(match[2])
     alg, kid, jku = header.get("alg"), header.get("kid"), header.get("jku")
-    if alg not in ALGORITHMS:
+    if not isinstance(alg, str) or alg not in ALGORITHMS:
         raise Unauthorized("alg is not allowed")
     if header.get("typ") != "JWT":
         raise Unauthorized("typ is not JWT")

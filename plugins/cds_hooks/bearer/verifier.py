@@ -126,6 +126,8 @@ class Verifier:
         ehr = self._ehrs.get(iss) if isinstance(iss, str) else None
         if ehr is None or ehr.iss is None:
             raise Unauthorized("iss is missing or unknown")
+        if token.alg not in ehr.algorithms:
+            raise Unauthorized("alg is not the EHR's")
         if token.jku is not None and token.jku != ehr.jku:
             raise Unauthorized("jku is not the EHR's")
         if not is_name(jti):
@@ -145,15 +147,16 @@ def _keys(ehrs: dict[str, Ehr], clock: Callable[[], float], verify: bool | str) 
     found: dict[str, Keys] = {}
     problems = []
     for iss, ehr in ehrs.items():
-        if ehr.jku is not None:
-            found[iss] = Keys(iss, KeyUrl(ehr.jku, verify=verify), clock, pause=URL_PAUSE, aside=True)
-        elif ehr.jwks is not None:
-            source = KeyFile(ehr.jwks)
+        if ehr.jwks is not None:
+            source = KeyFile(ehr.jwks, ehr.algorithms)
             found[iss] = Keys(iss, source, clock, pause=FILE_FRESH, aside=False)
             try:
                 first_read(source)
             except KeySetError as error:
                 problems.append(f"{ehr.jwks.name}: {error}")
+        elif ehr.jku is not None:
+            url = KeyUrl(ehr.jku, ehr.algorithms, verify=verify)
+            found[iss] = Keys(iss, url, clock, pause=URL_PAUSE, aside=True)
         else:
             problems.append(f"{iss}: has neither jwks nor jku")
     if problems:

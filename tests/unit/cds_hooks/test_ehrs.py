@@ -39,7 +39,7 @@ def test_the_example_s_other_way_is_read(tmp_path: Path) -> None:
     text = EXAMPLE.read_text(encoding="utf-8").replace("    jku:", "    # jku:").replace("    # jwks:", "    jwks:")
     (tmp_path / "ehr.jwks.json").write_text("{}", encoding="utf-8")
     (ehr,) = load_ehrs(write(tmp_path, text))
-    assert (ehr.jwks, ehr.jku) == (tmp_path / "ehr.jwks.json", None)
+    assert (ehr.jwks, ehr.jku, ehr.algorithms) == (tmp_path / "ehr.jwks.json", None, ("ES384", "RS384"))
 
 
 def test_the_example_has_every_key() -> None:
@@ -60,7 +60,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         {"iss": "a", "jku": JKU, "jwk": "x"},
         {"iss": "b"},
         {"iss": 5, "jku": "ftp://x"},
-        {"jku": JKU},
+        {"jku": JKU, "algorithms": ["ES256"]},
         {"iss": "c", "jwks": "gone.json"},
         {},
         allow="all",
@@ -68,20 +68,34 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert sorted(told) == [
         "allow: unknown key; remove it or mend its spelling",
         "ehrs.0.jwk: unknown key; remove it or mend its spelling",
-        "ehrs.1: give exactly one of jwks and jku",
+        "ehrs.1: give jwks, the file of its keys, or jku, their URL",
         "ehrs.2.iss: must be text, not 5: quote it",
         "ehrs.2.jku: must be https://HOST/PATH without credentials, fragment and '..'",
-        "ehrs.3: iss is missing: without it jwks, jku and tenants have no effect",
+        "ehrs.3: iss is missing: without it jku, algorithms have no effect",
         f"ehrs.4.jwks: no such file: {tmp_path / 'gone.json'}",
         "ehrs.5: give iss with jwks or jku; with CDS_AUTH=off, fhir_servers alone will do",
     ]
 
 
-def test_exactly_one_of_jwks_and_jku(tmp_path: Path) -> None:
+def test_ch65_a_file_of_keys_may_stand_beside_the_url_that_a_jwt_names(tmp_path: Path) -> None:
     (tmp_path / "k.json").write_text("{}", encoding="utf-8")
-    assert problems(tmp_path, {"iss": "a", "jku": JKU, "jwks": "k.json"}) == [
-        "ehrs.0: give exactly one of jwks and jku"
-    ]
+    (ehr,) = load_ehrs(write(tmp_path, {"ehrs": [{"iss": "a", "jku": JKU, "jwks": "k.json"}]}))
+    assert (ehr.jwks, ehr.jku) == (tmp_path / "k.json", JKU)
+
+
+def test_ch62_an_ehr_s_algorithms_are_those_recommended_or_those_named(tmp_path: Path) -> None:
+    named = [{"iss": "a", "jku": JKU}, {"iss": "b", "jku": JKU, "algorithms": ["ES256"]}]
+    first, second = load_ehrs(write(tmp_path, {"ehrs": named}))
+    assert (first.algorithms, second.algorithms) == (("ES384", "RS384"), ("ES256",))
+
+
+@pytest.mark.parametrize("algorithms", [
+    ["none"], ["HS256"], ["HS384"], ["HS512"], ["ES384", "None"], ["es384"], ["PS384"], ["ES512"], ["EdDSA"], [], [None],
+    "ES384", None,
+])  # fmt: skip
+def test_ch62_no_other_algorithm_can_be_named(tmp_path: Path, algorithms: object) -> None:
+    (problem,) = problems(tmp_path, {"iss": "a", "jku": JKU, "algorithms": algorithms})
+    assert problem.startswith("ehrs.0.algorithms")
 
 
 @pytest.mark.parametrize("key", ["jku", "fhir_servers"])

@@ -39,14 +39,14 @@ def test_ch66_members_that_fit(members: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("key", "words"), [
-    (jwk(P256, "a"), "key a: broken, or neither EC P-384 nor RSA"),
-    (jwk(ec.generate_private_key(ec.SECP521R1()), "a"), "neither EC P-384"),
+    (jwk(P256, "a"), "key a: for ES256, and algorithms are ES384, RS384"),
+    (jwk(ec.generate_private_key(ec.SECP521R1()), "a"), "key a: EC, but neither P-384 nor P-256"),
     (jwk(P256, "a", crv="P-384"), "broken"),
     (jwk(rsa.generate_private_key(65537, 1024), "a"), "2048 to 8192 bits"),  # noqa: S505 - what is refused
     (jwk(HUGE, "a"), "2048 to 8192 bits"),
-    (jwk(EC_KEY, "a", alg="ES256"), "another algorithm than ES384"),
-    (jwk(RSA_KEY, "a", alg="RS256"), "another algorithm than RS384"),
-    (jwk(RSA_KEY, "a", alg="ES384"), "another algorithm than RS384"),
+    (jwk(EC_KEY, "a", alg="ES256"), "key a: its alg is not ES384"),
+    (jwk(RSA_KEY, "a", alg="RS256"), "key a: for RS256, and algorithms are ES384, RS384"),
+    (jwk(RSA_KEY, "a", alg="ES384"), "key a: its alg is not RS384 or RS256"),
     (jwk(EC_KEY, "a", use="enc"), "not for signatures"),
     (jwk(EC_KEY, "a", use=["sig"]), "not for signatures"),
     (jwk(EC_KEY, "a", key_ops=["sign"]), "not for verifying"),
@@ -82,6 +82,13 @@ def test_ch62_a_key_that_cannot_verify_is_left_out_and_the_others_serve(key: Any
 def test_ch66_what_is_no_key_set_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(KeySetError, match=words):
         parse_key_set(body, 0)
+
+
+def test_ch62_keys_serve_the_algorithms_that_are_wanted_and_fit_them() -> None:
+    body = key_set(jwk(P256, "p"), jwk(RSA_KEY, "r"), jwk(RSA_KEY, "only", alg="RS384"), jwk(EC_KEY, "e"))
+    found = parse_key_set(body, 0, ("ES256", "RS256", "RS384"))
+    assert set(found.keys) == {("p", "ES256"), ("r", "RS256"), ("r", "RS384"), ("only", "RS384")}
+    assert found.left_out == ("key e: for ES384, and algorithms are ES256, RS256, RS384",)
 
 
 @given(

@@ -175,11 +175,59 @@ def test_ch62_a_mac_made_with_the_public_key_is_refused(verifier: Verifier, alg:
     assert reason(verifier, f"Bearer {signed}.{b64(mac)}") == "alg is not allowed"
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "", "ES256", "RS256", "PS384", "ES512", "EdDSA", "es384"])
+@pytest.mark.parametrize("alg", ["none", "None", "NONE", "", "PS384", "PS256", "ES512", "EdDSA", "es384"])
 def test_ch62_any_other_algorithm_is_refused(verifier: Verifier, alg: str) -> None:
     for signature in (b"", b"x" * 96):
         token = forged(claims(), headers(alg=alg), signature)
         assert reason(verifier, token) in ("alg is not allowed", "not a bearer JWT")
+
+
+@pytest.mark.parametrize("alg", [["ES384"], {"a": 1}, 384, None, True])
+def test_ch62_an_algorithm_is_a_text(verifier: Verifier, alg: object) -> None:
+    assert reason(verifier, forged(claims(), headers(alg=alg))) == "alg is not allowed"
+
+
+P256 = ec.generate_private_key(ec.SECP256R1())
+SIGNED = {
+    "ES384": (EC_KEY, headers()), "RS384": (RSA_KEY, RS), "ES256": (P256, headers(alg="ES256", kid="p256-1")),
+    "RS256": (RSA_KEY, headers(alg="RS256", kid="rsa-1")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("allowed", [("ES384", "RS384"), ("ES256",), ("RS256",), ("ES256", "RS256", "ES384", "RS384")])
+def test_ch62_each_ehr_s_algorithms_are_its_own(
+    make_verifier: MakeVerifier, key_file: Path, allowed: tuple[str, ...]
+) -> None:
+    key_file.write_bytes(key_set(jwk(EC_KEY, "ec-1"), jwk(RSA_KEY, "rsa-1"), jwk(P256, "p256-1")))
+    verifier = make_verifier(algorithms=allowed)
+    for alg, (key, head) in SIGNED.items():
+        token = bearer(claims(), key, head)
+        if alg in allowed:
+            assert verifier.verify(token, PATH).iss == ISS
+        else:
+            assert reason(verifier, token) == "alg is not the EHR's"
+
+
+def test_ch62_the_key_must_be_of_the_algorithm_s_kind_and_curve(make_verifier: MakeVerifier, key_file: Path) -> None:
+    key_file.write_bytes(key_set(jwk(EC_KEY, "ec-1"), jwk(RSA_KEY, "rsa-1"), jwk(P256, "p256-1")))
+    verifier = make_verifier(algorithms=tuple(SIGNED))
+    for alg, kid in (
+        ("ES384", "p256-1"),
+        ("ES256", "ec-1"),
+        ("RS256", "ec-1"),
+        ("ES256", "rsa-1"),
+        ("RS384", "p256-1"),
+    ):
+        assert reason(verifier, forged(claims(), headers(alg=alg, kid=kid))) == "no such key"
+
+
+def test_ch62_an_rsa_key_that_names_its_algorithm_serves_that_one_alone(
+    make_verifier: MakeVerifier, key_file: Path
+) -> None:
+    key_file.write_bytes(key_set(jwk(RSA_KEY, "rsa-1", alg="RS384")))
+    verifier = make_verifier(algorithms=("RS384", "RS256"))
+    assert verifier.verify(bearer(claims(), RSA_KEY, RS), PATH).iss == ISS
+    assert reason(verifier, bearer(claims(), RSA_KEY, SIGNED["RS256"][1])) == "no such key"
 
 
 def test_ch62_another_s_signature_a_cut_one_and_a_changed_payload_are_refused(verifier: Verifier) -> None:
@@ -281,6 +329,18 @@ def test_ch65_a_jku_that_is_not_the_ehr_s_is_never_asked(make_verifier: MakeVeri
         assert by_url.verify(bearer(claims(), head=headers(jku=stub.origin + "/keys")), PATH).iss == ISS
     finally:
         canary.close()
+
+
+def test_ch65_a_jku_beside_a_file_of_keys_may_be_named_and_is_never_asked(
+    make_verifier: MakeVerifier, key_file: Path, stub: Stub
+) -> None:
+    verifier = make_verifier(jwks=key_file, jku=stub.origin + "/keys")
+    verifier.warm()
+    assert verifier.verify(bearer(claims(), head=headers(jku=stub.origin + "/keys")), PATH).iss == ISS
+    assert verifier.verify(bearer(claims()), PATH).iss == ISS
+    assert reason(verifier, bearer(claims(), head=headers(jku=stub.origin + "/other"))) == "jku is not the EHR's"
+    assert reason(verifier, bearer(claims(), head=headers(kid="new"))) == "no such key"
+    assert stub.connections == 0
 
 
 def test_ch65_a_tenant_must_be_allowed_where_tenants_are_configured(make_verifier: MakeVerifier) -> None:
@@ -537,7 +597,7 @@ def test_the_scheme_is_read_in_any_case(verifier: Verifier) -> None:
 @pytest.mark.parametrize(("body", "words"), [
     (b"{", "ehr.jwks.json: no JSON"),
     (b'{"keys": []}', "ehr.jwks.json: no key that can verify"),
-    (key_set(jwk(EC_KEY, "a", alg="ES512")), "key a: for another algorithm than ES384"),
+    (key_set(jwk(EC_KEY, "a", alg="ES512")), "no key that can verify ES384 or RS384; key a: its alg is not ES384"),
 ])  # fmt: skip
 def test_a_file_without_a_usable_key_is_refused_at_the_start(
     make_verifier: MakeVerifier, key_file: Path, body: bytes, words: str
