@@ -62,8 +62,7 @@ def _service(identity: str, schema: Schema, settings: Settings) -> dict[str, Any
         "id": identity,
         "title": title(schema),
         "description": f"{said}. {NOT_A_DEVICE}",
-        # A demonstration looks at records of the past, and days counted from today would leave all of them out.
-        "prefetch": templates(schema, today=settings.prefetch_today and settings.prediction_time == "now"),
+        "prefetch": templates(schema, today=settings.prefetch_today),
         "usageRequirements": _FETCHING[settings.fetch_from].format(resources=_resources(schema)),
     }
     if version := _semver(schema.version):

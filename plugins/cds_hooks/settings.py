@@ -13,6 +13,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from cds_hooks import settings_text as as_text
+from cds_hooks.settings_rules import contradictions
 from screening.errors import FatalError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,21 +125,7 @@ class Settings:
             object.__setattr__(self, "base_url", f"http://{self.bind}")
         if not self.feedback_url:
             object.__setattr__(self, "feedback_url", f"sqlite:///{self.state / 'feedback.db'}")
-        unauthenticated = self.auth == "off"
-        refused = {
-            "CDS_AUTH=off on a port that other machines reach: bind to 127.0.0.1, set CDS_AUTH=required, or say "
-            "CDS_ALLOW_PUBLIC_WITHOUT_AUTH=true where the network itself keeps strangers out": unauthenticated
-            and not (self.loopback or self.allow_public_without_auth),
-            "CDS_ALLOW_PUBLIC_WITHOUT_AUTH has no effect with CDS_AUTH=required": not unauthenticated
-            and self.allow_public_without_auth,
-            "CDS_AUTH=required needs CDS_EHRS: the file that names who may call": not unauthenticated and not self.ehrs,
-            "CDS_FETCH_FROM=own needs CDS_FHIR_CONN": self.fetch_from == "own" and not self.fhir_conn,
-            "CDS_CA_BUNDLE has no effect without CDS_EHRS: CDS_FHIR_CONN has an extra `verify` of its own": self.ca_bundle
-            and not self.ehrs,
-            "CDS_ALLOW_UNVERIFIED_MODEL has no effect without CDS_MODEL_FILE": self.allow_unverified_model
-            and not self.model_file,
-        }
-        if problems := [problem for problem, holds in refused.items() if holds]:
+        if problems := contradictions(self):
             raise SettingsError("; ".join(problems))
 
     @property
@@ -171,7 +158,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "models": Path,
     "model_file": Path,
     "allow_unverified_model": as_text.yes_no,
-    "state": Path,
+    "state": as_text.folder,
     "prediction_time": as_text.choice("now", "latest"),
     "zone": as_text.zone,
     "hooks": as_text.hooks,
@@ -188,7 +175,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "system_actions": as_text.yes_no,
     "cors_origins": as_text.origins,
     "max_body_bytes": as_text.number(1024, 2**30, int),
-    "feedback_url": str,
+    "feedback_url": as_text.database,
 }
 
 

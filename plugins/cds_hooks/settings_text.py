@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from screening.errors import FhirFatalError
+from screening.errors import FatalError, FhirFatalError
+from screening.feedback.engines import checked, make_engine
 from screening.fhir_client.settings import check_authorities
 from screening.strict_yaml import duration
 
@@ -66,6 +67,23 @@ def authorities(text: str) -> Path:
     if not path.is_file():
         raise ValueError("must be a file of certificates in PEM that can be read")
     return path
+
+
+def folder(text: str) -> Path:
+    """Read a folder that is there or can be made."""
+    path = Path(text)
+    if not path.is_dir() and any(one.exists() and not one.is_dir() for one in (path, *path.parents)):
+        raise ValueError("must be a folder, and what is there is a file")
+    return path
+
+
+def database(text: str) -> str:
+    """Read SQLAlchemy's URL of a database, whose driver must be installed; nothing is connected to."""
+    try:
+        make_engine(checked(text), 1.0).dispose()
+    except FatalError as error:
+        raise ValueError(str(error)) from None
+    return text
 
 
 def bind(text: str) -> str:

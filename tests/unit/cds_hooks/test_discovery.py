@@ -96,4 +96,3 @@ def test_a_screens_id_and_title(name: str, identity: str, words: str) -> None:
 def test_ch07_today_is_asked_for_only_where_set_and_never_of_records_of_the_past() -> None:
     assert "today" not in str(listed(sepsis()))
     assert listed(sepsis(), prefetch_today=True)[0]["prefetch"] == templates(sepsis(), today=True)
-    assert "today" not in str(listed(sepsis(), prefetch_today=True, prediction_time="latest"))

@@ -29,7 +29,6 @@ FULL = {
     "ca_bundle": (certifi.where(), Path(certifi.where())),
     "allow_http": ("true", True),
     "earlier_screening": ("24h", timedelta(hours=24)),
-    "prefetch_today": ("true", True),
     "system_actions": ("true", True),
     "cors_origins": ("https://a.example, http://127.0.0.1:8080", ("https://a.example", "http://127.0.0.1:8080")),
     "max_body_bytes": ("2048", 2048),
@@ -44,7 +43,8 @@ FULL = {
 def test_every_setting_is_read(tmp_path: Path) -> None:
     paths = {name: (str(tmp_path), tmp_path) for name in ("ehrs", "schemas")}
     given = FULL | paths
-    assert set(given) == set(READ) == {field.name for field in fields(Settings)}
+    assert {*given, "prefetch_today"} == set(READ) == {field.name for field in fields(Settings)}
+    assert from_environment({"CDS_AUTH": "off", "CDS_PREFETCH_TODAY": "true"}).prefetch_today  # not beside `latest`
     found = from_environment({f"CDS_{name.upper()}": text for name, (text, _) in given.items()})
     assert {name: getattr(found, name) for name in given} == {name: value for name, (_, value) in given.items()}
 
@@ -57,10 +57,11 @@ def test_ch60_whether_calls_need_a_token_must_be_said() -> None:
 def test_ch60_off_does_not_reach_beyond_this_machine_by_accident() -> None:
     with pytest.raises(SettingsError, match="on a port that other machines reach"):
         from_environment({"CDS_AUTH": "off", "CDS_BIND": "0.0.0.0:8091"})
+    public = "https://cds.example.org"
     for bind in ("127.0.0.1:1", "localhost:1", "[::1]:1"):
         assert from_environment({"CDS_AUTH": "off", "CDS_BIND": bind}).loopback
     assert not from_environment(
-        {"CDS_AUTH": "off", "CDS_BIND": "0.0.0.0:8091", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH": "true"}
+        {"CDS_AUTH": "off", "CDS_BIND": "0.0.0.0:8091", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH": "true", "CDS_BASE_URL": public}
     ).loopback
 
 
@@ -73,7 +74,8 @@ def test_ch60_off_does_not_reach_beyond_this_machine_by_accident() -> None:
         ("ZONE", "Mars/Olympus"), ("HOOKS", "order-sign"), ("HOOKS", "patient-view,patient-view"), ("HOOKS", " , "),
         ("REQUIRE_PATIENT_MATCH", "yes"), ("FETCH_FROM", "anywhere"), ("FETCH_SECONDS", "0"), ("FETCH_SECONDS", "nan"),
         ("EARLIER_SCREENING", "soon"), ("CORS_ORIGINS", "*"), ("CORS_ORIGINS", "https://a.example/path"),
-        ("MAX_BODY_BYTES", "1"), ("PREDICTION_TIME", "yesterday"),
+        ("FEEDBACK_URL", "feedback.db"), ("FEEDBACK_URL", "sqlite://"), ("FEEDBACK_URL", "oracle+cx_oracle://u@h/x"),
+        ("STATE", __file__), ("STATE", f"{__file__}/cds"), ("MAX_BODY_BYTES", "1"), ("PREDICTION_TIME", "yesterday"),
     ],
 )  # fmt: skip
 def test_what_a_variable_cannot_mean_is_refused_by_its_name(name: str, text: str) -> None:
@@ -95,6 +97,18 @@ def test_all_problems_are_told_at_once_and_no_value_is_repeated() -> None:
     [
         ({"CDS_AUTH": "required"}, "CDS_EHRS"),
         ({"CDS_AUTH": "off", "CDS_FETCH_FROM": "own"}, "CDS_FHIR_CONN"),
+        (
+            {"CDS_AUTH": "off", "CDS_PREFETCH_TODAY": "true", "CDS_PREDICTION_TIME": "latest"},
+            "CDS_PREFETCH_TODAY has no eff",
+        ),
+        ({"CDS_AUTH": "off", "CDS_EARLIER_SCREENING": "24h"}, "CDS_EARLIER_SCREENING has nobody to ask"),
+        (
+            {"CDS_AUTH": "required", "CDS_EHRS": "/", "CDS_EARLIER_SCREENING": "24h", "CDS_FETCH_FROM": "nowhere"},
+            "CDS_EARLIER_SCREENING has nobody to ask",
+        ),
+        ({"CDS_AUTH": "off", "CDS_BASE_URL": "http://cds.example.org"}, "CDS_BASE_URL must be https"),
+        ({"CDS_AUTH": "off", "CDS_BASE_URL": "http://127.0.0.1.evil.example"}, "CDS_BASE_URL must be https"),
+        ({"CDS_AUTH": "required", "CDS_EHRS": "/", "CDS_BIND": "0.0.0.0:8091"}, "CDS_BASE_URL must be https"),
         ({"CDS_AUTH": "off", "CDS_CA_BUNDLE": certifi.where()}, "CDS_CA_BUNDLE has no effect without CDS_EHRS"),
         ({"CDS_AUTH": "off", "CDS_ALLOW_UNVERIFIED_MODEL": "true"}, "CDS_MODEL_FILE"),
         ({"CDS_AUTH": "required", "CDS_EHRS": "/", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH": "true"}, "no effect"),
@@ -103,6 +117,29 @@ def test_all_problems_are_told_at_once_and_no_value_is_repeated() -> None:
 def test_settings_that_contradict_each_other_are_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         from_environment(given)
+
+
+@pytest.mark.parametrize("more", [
+    {"CDS_FHIR_CONN": "{}", "CDS_FETCH_FROM": "nowhere"}, {"CDS_FHIR_CONN": "{}", "CDS_FETCH_FROM": "own"},
+    {"CDS_EHRS": "/"},
+])  # fmt: skip
+def test_an_earlier_screening_is_looked_up_where_somebody_can_be_asked(more: dict[str, str]) -> None:
+    given = {"CDS_AUTH": "off", "CDS_EARLIER_SCREENING": "24h"}
+    assert from_environment(given | more).earlier_screening == timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8091", "http://localhost/cds", "http://[::1]:8091", "https://c.example"]
+)
+def test_ch82_the_public_address_is_https_or_this_machine_s(url: str) -> None:
+    assert from_environment({"CDS_AUTH": "off", "CDS_BASE_URL": url}).base_url == url
+
+
+def test_a_password_of_the_feedback_database_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_environment({"CDS_AUTH": "off", "CDS_FEEDBACK_URL": "nodb+x://user:hunter2@host/x"})
+    assert "CDS_FEEDBACK_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_site_s_authorities_stand_for_the_public_ones() -> None:
