@@ -120,7 +120,8 @@ class Schema(Part):
     @property
     def heading(self) -> str:
         """The title in one line; without one the name as words."""
-        return " ".join(self.title.split()) or self.name.replace("_", " ").strip().capitalize()
+        words = " ".join(self.name.replace("_", " ").split())
+        return " ".join(self.title.split()) or words[:1].upper() + words[1:]  # AKI stays AKI
 
     @property
     def feature_names(self) -> tuple[str, ...]:
