@@ -69,13 +69,14 @@ def create_app(
         log.warning("CDS_ALLOW_HTTP=true: to EHRs with http URLs, access tokens and patients' data go unencrypted")
     servers = [(ehr.iss, url) for ehr in ehrs for url in ehr.fhir_servers]
     fetcher = Fetcher(settings, servers, allow_http=settings.allow_http, verify=settings.verify)
+    metrics = Metrics(shared_metrics)
     parts = Sidecar(
         settings=settings,
         screens=Screens(settings, check_every),
         answers=Answers(settings, fetcher, clock),
         verifier=_verifier(settings, ehrs, clock),
-        feedback=_feedback(settings),
-        metrics=Metrics(shared_metrics),
+        feedback=_feedback(settings, metrics),
+        metrics=metrics,
     )
     app = Flask("cds_hooks", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -103,8 +104,8 @@ def _verifier(settings: Settings, ehrs: tuple[Ehr, ...], clock: Callable[[], dat
     return None
 
 
-def _feedback(settings: Settings) -> FeedbackStore:
-    store = FeedbackStore(settings.feedback_url)
+def _feedback(settings: Settings, metrics: Metrics) -> FeedbackStore:
+    store = FeedbackStore(settings.feedback_url, notice=metrics.remembered)
     try:
         store.start()
     except TemporaryError as error:

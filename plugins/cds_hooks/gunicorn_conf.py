@@ -115,3 +115,5 @@ def application() -> Any:
 
 def _child_exit(arbiter: Any, worker: LoopWorker) -> None:  # noqa: ARG001 - the form of gunicorn's hook
     worker.loads.leave(worker.age)
+    # Not above: what the figures are kept in is decided when this is first imported, and `begin_figures` comes before.
+    importlib.import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)

@@ -4,6 +4,30 @@ from typing import Any
 
 from cds_hooks.screens import Screens
 
+MANY_WAITING = 1_000
+"""Cards that are not written yet: more than a worker's busiest seconds leave."""
+
+
+def feedback_warnings(*, failing: bool, waiting: int, lost: int) -> list[str]:
+    """Return what is wrong with the keeping of feedback, a sentence each; calls of services are answered all the same.
+
+    Parameters
+    ----------
+    failing
+        Whether the last call of the database failed.
+    waiting
+        Cards of this worker that are not written yet.
+    lost
+        Cards that were given up.
+    """
+    wait = f"{waiting} cards wait to be remembered"
+    told = {
+        f"the feedback database cannot be used: calls of feedback are refused, and {wait}": failing,
+        f"the feedback database is slow: {wait}": not failing and waiting > MANY_WAITING,
+        f"{lost} cards were not remembered: feedback on them counts as of unknown cards": lost > 0,
+    }
+    return [sentence for sentence, holds in told.items() if holds]
+
 
 def readiness(screens: Screens) -> tuple[bool, dict[str, Any]]:
     """Return whether every service can answer, and what each answers with.

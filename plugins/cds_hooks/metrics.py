@@ -5,7 +5,7 @@ Several workers write into one folder, and whichever is asked adds them up; a si
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,14 +44,36 @@ class Metrics:
             ["service", "outcome"],
             registry=self._registry,
         )
+        self.cards_lost = Counter(
+            "cds_hooks_cards_not_remembered",
+            "Cards whose link to their model is lost: feedback on them counts as of unknown cards",
+            registry=self._registry,
+        )
+        self.cards_waiting = Gauge(
+            "cds_hooks_cards_waiting", "Cards that are not written to the feedback database yet",
+            multiprocess_mode="livesum", registry=self._registry,
+        )  # fmt: skip
         self.seconds = Histogram(
             "cds_hooks_call_seconds", "Duration of a call", ["service"], registry=self._registry, buckets=_SECONDS
         )
 
+    def remembered(self, waiting: int, lost: int) -> None:
+        """Take up how many cards wait to be remembered, and how many more will not be."""
+        self.cards_waiting.set(waiting)
+        if lost:
+            self.cards_lost.inc(lost)
+
+    def lost(self) -> int:
+        """Return how many cards were not remembered, by all workers since the sidecar began."""
+        return int(self._all().get_sample_value("cds_hooks_cards_not_remembered_total") or 0)
+
     def text(self) -> bytes:
         """Return all figures in Prometheus' text format."""
-        registry = self._registry
-        if self._shared is not None:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return generate_latest(self._all())
+
+    def _all(self) -> CollectorRegistry:
+        if self._shared is None:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self._shared))  # type: ignore[no-untyped-call]
+        return registry

@@ -7,7 +7,7 @@ import orjson
 from flask import Blueprint, Response
 
 from cds_hooks import model_cards
-from cds_hooks.health import readiness
+from cds_hooks.health import feedback_warnings, readiness
 from cds_hooks.metrics import CONTENT_TYPE
 from cds_hooks.sidecar import sidecar
 
@@ -23,8 +23,12 @@ def live() -> Response:
 @operations.get("/health", provide_automatic_options=False)
 @operations.get("/health/ready", provide_automatic_options=False)
 def ready() -> Response:
-    """Tell which model every service answers with; 503 where one has none."""
-    yes, body = readiness(sidecar().screens)
+    """Tell which model every service answers with, and trouble with feedback; 503 where a service has no model."""
+    parts = sidecar()
+    yes, body = readiness(parts.screens)
+    kept = parts.feedback
+    if told := feedback_warnings(failing=kept.failing, waiting=kept.waiting, lost=parts.metrics.lost()):
+        body["warnings"] = told
     return _json(body, 200 if yes else 503)
 
 

@@ -35,11 +35,17 @@ class Database:
     ------
     FatalError
         The URL is none, its driver is not installed, or it names a database that lives in memory alone.
+
+    Attributes
+    ----------
+    failing
+        Whether the last call failed.
     """
 
     def __init__(self, url: str, *, wait_seconds: float = 5.0) -> None:
         self._url = checked(url)
         self._wait = wait_seconds
+        self.failing = False
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -161,8 +167,10 @@ class Database:
     @contextmanager
     def _in_our_words(self) -> Iterator[None]:
         # What a driver says may repeat rows: only its error's kind is told.
+        done = False
         try:
             yield
+            done = True
         except wrong.TimeoutError:
             raise TemporaryError(f"{self.name}: all connections are in use") from None
         except wrong.DBAPIError as error:
@@ -174,6 +182,8 @@ class Database:
             raise FatalError(f"{self.name}: the feedback database cannot be used ({kind})") from None
         except wrong.SQLAlchemyError as error:
             raise FatalError(f"{self.name}: the feedback database cannot be used ({type(error).__name__})") from None
+        finally:
+            self.failing = not done
 
 
 def _kind(error: Any) -> str:

@@ -13,11 +13,15 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from screening.errors import FatalError, TemporaryError
 from screening.feedback.entries import IssuedCard
 
 log = logging.getLogger(__name__)
+
+Notice: TypeAlias = Callable[[int, int], None]
+"""Is told how many cards wait to be written, and how many more were lost."""
 
 _BATCH = 100  # some 2 ms of the interpreter, which requests wait for meanwhile
 _LOG_SECONDS = 30.0  # between two lines about the same trouble
@@ -34,10 +38,19 @@ class Remembering:
         Cards that may wait.
     every
         Seconds between two rounds of writing.
+    notice
+        Is called after each round and each loss.
     """
 
-    def __init__(self, write: Callable[[list[IssuedCard]], None], *, limit: int = 10_000, every: float = 0.2) -> None:
-        self._write, self._limit, self._every = write, limit, every
+    def __init__(
+        self,
+        write: Callable[[list[IssuedCard]], None],
+        *,
+        limit: int = 10_000,
+        every: float = 0.2,
+        notice: Notice | None = None,
+    ) -> None:
+        self._write, self._limit, self._every, self._notice = write, limit, every, notice
         self._lost = 0
         self._reset()
         this = weakref.ref(self)
@@ -113,11 +126,17 @@ class Remembering:
             except FatalError as error:
                 self._drop(len(batch))
                 self._say("cards cannot be remembered: %s", error)
+        self._count(0)
         self._tell_losses()
 
     def _drop(self, cards: int) -> None:
         with self._lock:
             self._lost += cards
+        self._count(cards)
+
+    def _count(self, lost: int) -> None:
+        if self._notice is not None:
+            self._notice(len(self._waiting), lost)
 
     def _tell_losses(self, *, now: bool = False) -> None:
         if self._lost > self._told_lost and self._say(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, insert, select
 
 from screening.feedback.database import Database
 from screening.feedback.entries import FeedbackEntry, IssuedCard
-from screening.feedback.remembering import Remembering
+from screening.feedback.remembering import Notice, Remembering
 from screening.feedback.tables import feedback, issued
 
 _COLUMNS = tuple(one.name for one in fields(IssuedCard))
@@ -53,6 +53,8 @@ class FeedbackStore:
         How long a call waits for a lock or a server.
     limit
         Cards that may wait to be written.
+    notice
+        Is told, from whatever thread, how many cards wait and how many more were lost; see `Notice`.
 
     Raises
     ------
@@ -60,15 +62,27 @@ class FeedbackStore:
         The URL cannot be used.
     """
 
-    def __init__(self, url: str, *, wait_seconds: float = 5.0, limit: int = 10_000) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        wait_seconds: float = 5.0,
+        limit: int = 10_000,
+        notice: Notice | None = None,
+    ) -> None:
         self._database = Database(url, wait_seconds=wait_seconds)
         self._prepared = False
-        self._remembering = Remembering(self._write_issued, limit=limit)
+        self._remembering = Remembering(self._write_issued, limit=limit, notice=notice)
 
     @property
     def name(self) -> str:
         """The database's URL without user, password and options."""
         return self._database.name
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last call of the database by this process failed."""
+        return self._database.failing
 
     @property
     def lost(self) -> int:

@@ -314,6 +314,43 @@ def test_cards_wait_while_the_database_is_locked(store: FeedbackStore, file: Pat
     assert rows(file, "SELECT card FROM cds_issued") == [(named(1),)]
 
 
+def test_who_wants_to_know_is_told_how_many_wait_and_are_lost(file: Path) -> None:
+    told: list[tuple[int, int]] = []
+    store = FeedbackStore(
+        f"sqlite:///{file}", wait_seconds=0.05, limit=3, notice=lambda waiting, lost: told.append((waiting, lost))
+    )
+    store.start()
+    assert not store.failing
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for number in range(5):
+        store.remember(issued(number))
+    end = time.monotonic() + 5
+    while not store.failing and time.monotonic() < end:
+        time.sleep(0.01)
+    assert store.failing
+    other.rollback()
+    other.close()
+    store.close()
+    assert not store.failing
+    assert sum(lost for _, lost in told) == store.lost == 2
+    assert (3, 1) in told
+    assert told[-1] == (0, 0)
+
+
+def test_a_database_that_is_back_is_no_longer_said_to_fail(store: FeedbackStore, file: Path) -> None:
+    store.start()
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TemporaryError):
+        store.add(SERVICE, [answer(1)], GIVEN)
+    assert store.failing
+    other.rollback()
+    other.close()
+    store.add(SERVICE, [answer(1)], GIVEN)
+    assert not store.failing
+
+
 def test_cards_that_can_never_be_written_do_not_stop_the_others() -> None:
     written: list[str] = []
 
