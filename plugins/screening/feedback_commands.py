@@ -1,8 +1,8 @@
-"""What `python -m screening feedback …` does: tell what users did with the cards."""
+"""What `python -m screening feedback …` does: tell what users did with the cards, and remove old ones without feedback."""
 
 import json
-from argparse import ArgumentTypeError, Namespace
-from datetime import datetime
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,31 @@ def add_feedback(verbs: Any) -> None:
     text = "Accept and override rates of the cards, by service, model version, level and reason."
     made = kinds.add_parser("report", help=text, description=text)
     made.set_defaults(run=feedback_report)
-    made.add_argument("--url", default=f"sqlite:///{DEFAULT}", help="the sidecar's CDS_FEEDBACK_URL (default: its own)")
+    _add_url(made)
     made.add_argument("--service", help="only this one, such as sepsis-risk")
     made.add_argument("--since", type=_since, metavar="TIME", help="only cards from then on: an ISO time with its zone")
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument("--comments", action="store_true", help="print users' own words, too: they may tell of patients")
+
+    text = "Remove cards given before a time that have no feedback. Feedback and its cards stay."
+    made = kinds.add_parser("prune", help=text, description=text)
+    made.set_defaults(run=feedback_prune)
+    _add_url(made)
+    made.add_argument(
+        "--before", type=_past, required=True, metavar="TIME", help="only cards given before: an ISO time with its zone"
+    )
+    made.add_argument("--dry-run", action="store_true", help="only count them")
+
+
+def _add_url(made: ArgumentParser) -> None:
+    made.add_argument("--url", default=f"sqlite:///{DEFAULT}", help="the sidecar's CDS_FEEDBACK_URL (default: its own)")
+
+
+def _past(text: str) -> datetime:
+    found = _since(text)
+    if found > datetime.now(UTC):  # a mistyped year would take every card that may still be answered
+        raise ArgumentTypeError("this time is still to come")
+    return found
 
 
 def _since(text: str) -> datetime:
@@ -43,4 +63,14 @@ def feedback_report(chosen: Namespace) -> int:
 
     report = make_report(chosen.url, service=chosen.service, since=chosen.since, comments=chosen.comments)
     say(json.dumps(as_json(report), indent=1, ensure_ascii=False) if chosen.json else as_text(report))
+    return 0
+
+
+def feedback_prune(chosen: Namespace) -> int:
+    """Remove old cards without feedback, and print how many."""
+    from screening.feedback.pruning import prune
+
+    gone, kept = prune(chosen.url, chosen.before, dry_run=chosen.dry_run)
+    done = "would be removed" if chosen.dry_run else "removed"
+    say(f"cards given before {chosen.before.isoformat()}: {gone} without feedback {done}, {kept} with feedback stay")
     return 0

@@ -83,6 +83,8 @@ class Report:
         Feedback entries on cards that nobody remembers, by outcome.
     elsewhere
         Feedback entries at an endpoint of another service than the card's.
+    pruned
+        Cards without feedback that were removed; of all services, and of cards that may be older than `since`.
     comments
         With `--comments`; None without.
     """
@@ -98,4 +100,5 @@ class Report:
     before_card: int
     unknown: Mapping[str, int]
     elsewhere: int
+    pruned: int
     comments: tuple[Comment, ...] | None

@@ -8,6 +8,7 @@ from typing import Any
 from screening.feedback.counting import count
 from screening.feedback.database import Database
 from screening.feedback.figures import Group, Report
+from screening.feedback.pruning import removed
 from screening.feedback.rates import FEW, Share
 
 _HEAD = ("", "issued", "answered", "accepted", "95 % interval", "overridden", "95 % interval", "median time")
@@ -39,7 +40,9 @@ def make_report(
     database = Database(url)
     try:
         database.check()
-        counting = database.read(lambda connection: count(connection, service, since))
+        counting, gone = database.read(
+            lambda connection: (count(connection, service, since), removed(connection, since))
+        )
     finally:
         database.close()
     return Report(
@@ -54,6 +57,7 @@ def make_report(
         before_card=counting.before_card,
         unknown=dict(sorted(counting.unknown.items())),
         elsewhere=counting.elsewhere,
+        pruned=gone,
         comments=tuple(sorted(counting.comments, key=lambda one: (one.outcome_at, one.card))) if comments else None,
     )
 
@@ -78,7 +82,7 @@ def _lines(report: Report) -> Iterator[str]:
     when = f" since {report.since.isoformat()}" if report.since else ""
     yield (
         f"Cards{whose}{when}: {total.issued} issued, {total.answered} answered, {total.issued - total.answered} without "
-        "feedback"
+        f"feedback{f', {report.pruned} more removed' if report.pruned else ''}"
     )
     yield ""
     parts = [("", [total]), ("service", report.services), ("model", report.models), ("level", report.levels)]
@@ -147,6 +151,9 @@ def _notes(report: Report) -> Iterator[str]:
         "Only a card with a suggestion can be accepted (CDS Hooks): accepted is of those, overridden of all answered": True,
         "The intervals (Wilson) take answers as independent; those of one clinician or patient are not": total.answered
         > 0,
+        f"{report.pruned} cards without feedback were removed (feedback prune): what counts as issued is without them": (
+            report.pruned
+        ),
         f"{report.changed} cards were answered differently one time and another: the last answer counts": report.changed,
         f"{report.before_card} cards were answered before they were given: a clock is wrong": report.before_card,
         f"{unknown} entries are on cards that nobody remembers giving, and in no rate: "

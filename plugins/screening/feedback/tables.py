@@ -1,4 +1,5 @@
-"""The tables: which cards were given, and what users did with them. Rows are added and never changed.
+"""The tables: which cards were given, and what users did with them. Rows are added and never changed; only
+`pruning` removes cards that nobody answered.
 
 `cds_issued` is written behind the answer and may lack a card whose worker was killed; `cds_feedback` lacks nothing that was
 acknowledged. They are therefore not tied by a foreign key: whether a card is known is asked when the report is made.
@@ -83,3 +84,12 @@ feedback: Table = Table(
 )
 """A row a thing done with a card: those of `FeedbackEntry`, `service` the one whose endpoint was called, `key` what tells
 a repeat from news, `user_comment` the one column that may tell of a patient, so that rights can be granted without it."""
+
+pruned: Table = Table(
+    "cds_pruned",
+    metadata,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("before", UtcTime, nullable=False),
+    Column("cards", Integer, nullable=False),
+)
+"""A row a pruning: so many cards given before a time were removed. Databases of earlier releases lack it until the first."""

@@ -1,10 +1,12 @@
 """A server keeps what a file keeps, and the report reads it from there."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from tests.postgres import postgres
 from tests.unit.feedback.cards import GIVEN, SERVICE, answer, issued
 
+from screening.feedback.pruning import prune
 from screening.feedback.report import make_report
 from screening.feedback.store import FeedbackStore
 
@@ -22,6 +24,10 @@ def test_postgresql_keeps_the_same() -> None:
             one.close()
         assert sum(one.stored for one in added) == 3
         found = make_report(url, comments=True)
+        stores[1].remember(issued(4))
+        stores[1].close()
+        assert prune(url, GIVEN + timedelta(days=1)) == (1, 2)
+        assert (make_report(url).pruned, make_report(url).total.issued) == (1, 2)
         assert server.password not in stores[0].name
         with stores[0]._database._engine_made().connect() as connection:
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
