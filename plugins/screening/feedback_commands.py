@@ -4,9 +4,13 @@ import json
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from screening.commands import say
+from screening.errors import FatalError
+
+if TYPE_CHECKING:
+    from screening.feedback.figures import Report
 
 DEFAULT = Path(__file__).resolve().parents[2] / "var" / "cds" / "feedback.db"
 """Where the sidecar keeps feedback unless it is told otherwise."""
@@ -24,6 +28,7 @@ def add_feedback(verbs: Any) -> None:
     made.add_argument("--service", help="only this one, such as sepsis-risk")
     made.add_argument("--since", type=_since, metavar="TIME", help="only cards from then on: an ISO time with its zone")
     made.add_argument("--json", action="store_true", help="print JSON")
+    made.add_argument("--picture", type=_svg, metavar="FILE.svg", help="draw the rates by model version, too")
     made.add_argument("--comments", action="store_true", help="print users' own words, too: they may tell of patients")
 
     text = "Remove cards given before a time that have no feedback. Feedback and its cards stay."
@@ -38,6 +43,12 @@ def add_feedback(verbs: Any) -> None:
 
 def _add_url(made: ArgumentParser) -> None:
     made.add_argument("--url", default=f"sqlite:///{DEFAULT}", help="the sidecar's CDS_FEEDBACK_URL (default: its own)")
+
+
+def _svg(text: str) -> Path:
+    if not text.lower().endswith(".svg"):
+        raise ArgumentTypeError("the picture is SVG: name a file that ends in .svg")
+    return Path(text)
 
 
 def _past(text: str) -> datetime:
@@ -62,8 +73,19 @@ def feedback_report(chosen: Namespace) -> int:
     from screening.feedback.report import as_json, as_text, make_report
 
     report = make_report(chosen.url, service=chosen.service, since=chosen.since, comments=chosen.comments)
+    if chosen.picture:
+        _draw(report, chosen.picture)
     say(json.dumps(as_json(report), indent=1, ensure_ascii=False) if chosen.json else as_text(report))
     return 0
+
+
+def _draw(report: "Report", file: Path) -> None:
+    from screening.feedback.picture import as_svg
+
+    try:
+        file.write_text(as_svg(report), encoding="utf-8")
+    except OSError as error:
+        raise FatalError(f"{file}: the picture cannot be written: {error.strerror}") from None
 
 
 def feedback_prune(chosen: Namespace) -> int:
