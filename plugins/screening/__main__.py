@@ -21,6 +21,7 @@ from typing import Any
 
 from screening import commands, demo_commands, feedback_commands, hook_commands, model_commands, train_commands
 from screening.errors import ScreeningError
+from screening.server_option import add_server
 from screening.training.plan import INVENTED_PATIENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,8 +151,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, required=True, help="the folder for the files")
     demo.add_argument("--per-level", type=at_least_one, default=1, help="patients of each level (default: 1)")
     demo.add_argument("--minimal", action="store_true", help="only the observations that the score rests on")
-    demo.add_argument("--upload", metavar="URL", help="FHIR base URL to load the transactions into")
-    demo.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
+    add_server(demo, "--upload", "FHIR base URL to load the transactions into", required=False)
     demo.add_argument("--schema", type=Path, default=schemas)
     demo.add_argument("--models", type=Path, default=models, help="the model registry")
     demo.add_argument(
@@ -160,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--zone", help="the site's time zone, for times without one")
 
     seed = add(verbs, "seed", commands.seed, "Load the synthetic hospital into a FHIR server.")
-    seed.add_argument("--url", required=True, help="FHIR base URL; a test server's, never a real hospital's")
+    add_server(seed, "--url", "FHIR base URL; a test server's, never a real hospital's", required=True)
     seed.add_argument("--size", type=int, default=200)
     seed.add_argument("--seed", type=int, default=7)
     seed.add_argument(
@@ -168,7 +168,6 @@ def parser() -> argparse.ArgumentParser:
     )
     seed.add_argument("--style", choices=("loinc", "mimic"), default="loinc")
     seed.add_argument("--ids", choices=("client", "server"), default="client", help="who chooses the resources' ids")
-    seed.add_argument("--allow-http", action="store_true", help="permit http to another host than this one")
     feedback_commands.add_feedback(verbs)
     hook_commands.add_to(verbs, schemas)
     return whole

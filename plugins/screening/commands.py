@@ -101,15 +101,17 @@ def _sentence(one: PatientResult) -> str:
 
 def seed(chosen: Namespace) -> int:
     """Load the synthetic hospital."""
-    from screening.fhir_client.client import FhirClient
-    from screening.fhir_client.settings import ClientSettings
     from screening.seeding import seed as load
+    from screening.server_option import client_of
     from screening.synthetic import Hospital
 
     if chosen.now == "latest":
         raise FatalError("--now must be a time")
     hospital = Hospital(size=chosen.size, seed=chosen.seed, now=chosen.now)
-    with FhirClient(ClientSettings(base_url=chosen.url, allow_http=chosen.allow_http)) as client:
+    client = client_of(chosen)
+    if client is None:
+        raise FatalError("give --url or --connection")
+    with client:
         client.capabilities()  # says what is wrong with the URL, where a refused transaction would not
         sent = load(
             client, hospital, named=True, style=chosen.style, ids=chosen.ids,

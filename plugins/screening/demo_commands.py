@@ -7,11 +7,10 @@ from contextlib import nullcontext
 from screening import demo_patients
 from screening.commands import named, say, zone_of
 from screening.demo_patients import LEVELS, DemoPatient
-from screening.fhir_client.client import FhirClient
 from screening.fhir_client.exchange import Answer
-from screening.fhir_client.settings import ClientSettings
 from screening.model.registry import champion
 from screening.schema import load_schema
+from screening.server_option import client_of
 
 
 def demo(chosen: Namespace) -> int:
@@ -20,7 +19,7 @@ def demo(chosen: Namespace) -> int:
     model = champion(chosen.models, schema.model or schema.name)
     look = demo_patients.Look(schema, model, chosen.prediction_time, zone_of(chosen.zone))
     # Made first, so that a bad address is told before minutes of reading.
-    with _client(chosen) or nullcontext() as client:
+    with client_of(chosen) or nullcontext() as client:
         found = demo_patients.find([chosen.mimic_fhir], look, per_level=chosen.per_level, minimal=chosen.minimal)
         demo_patients.write(found, chosen.out)
         say(f"{named(model)}; files in {chosen.out}")
@@ -31,12 +30,6 @@ def demo(chosen: Namespace) -> int:
     for level in short:
         say(f"too few of level {level.value}: {counts[level]} of {chosen.per_level} wanted")
     return 1 if short else 0
-
-
-def _client(chosen: Namespace) -> FhirClient | None:
-    if chosen.upload is None:
-        return None
-    return FhirClient(ClientSettings(base_url=chosen.upload, allow_http=chosen.allow_http))
 
 
 def _sentence(patient: DemoPatient, answers: list[Answer] | None) -> str:

@@ -42,7 +42,11 @@ def add_feedback(verbs: Any) -> None:
 
 
 def _add_url(made: ArgumentParser) -> None:
-    made.add_argument("--url", default=f"sqlite:///{DEFAULT}", help="the sidecar's CDS_FEEDBACK_URL (default: its own)")
+    made.add_argument(
+        "--url",
+        default=f"sqlite:///{DEFAULT}",
+        help="the sidecar's CDS_FEEDBACK_URL (default: its own); a password belongs into PGPASSWORD or ~/.pgpass",
+    )
 
 
 def _svg(text: str) -> Path:
