@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 import pandas as pd
 import pytest
+from tests.parity.edges import cut, prefetched
 from tests.unit.cds_hooks.hook_requests import hook_request
 from werkzeug.test import Client
 
@@ -60,13 +62,12 @@ def batch(ehr: Client, schema: Schema, who: str) -> FeatureMatrix:
     return featurize(read(contents, schema, patient_ids=[who]), schema, NOW, patient_ids=[who])
 
 
-def prefetched(ehr: Client, schema: Schema, who: str) -> tuple[Prefetch, int]:
+def sorted_out(ehr: Client, schema: Schema, who: str) -> tuple[Prefetch, int]:
     """Return the prefetch as an EHR answers the templates, and how many pages of it had a next one."""
-    sent = {key: answer(ehr, url.replace("{{context.patientId}}", who)) for key, url in templates(schema).items()}
+    sent = prefetched(partial(answer, ehr), templates(schema), who)
     body = orjson.dumps(hook_request(sent, context={"patientId": who}))
     request = parse(body, ("patient-view",), strict_instance=True)
-    cut = sum("next" in {link["relation"] for link in one.get("link", ())} for one in sent.values())
-    return sort_out(request, schema, prediction_time=NOW, require_patient_match=True), cut
+    return sort_out(request, schema, prediction_time=NOW, require_patient_match=True), cut(sent)
 
 
 def equal(one: FeatureMatrix, other: FeatureMatrix) -> bool:
@@ -85,11 +86,11 @@ def test_ch55_p4_a_prefetch_is_the_batchs_row_or_is_called_a_part(
     generous, ehr = server(store), server(store, max_count=page, default_count=min(20, page))
     parts = others = pages_cut = 0
     for who in people(generous):
-        found, cut = prefetched(ehr, schema, who)
+        found, cut_keys = sorted_out(ehr, schema, who)
         assert (found.problems, found.absent) == ({}, ())
         mine = featurize(read(found.contents, schema, patient_ids=[who]), schema, NOW, patient_ids=[who])
         same = equal(mine, batch(generous, schema, who))
         assert same or found.partial, who
-        parts, others, pages_cut = parts + bool(found.partial), others + (not same), pages_cut + cut
+        parts, others, pages_cut = parts + bool(found.partial), others + (not same), pages_cut + cut_keys
     assert (parts, others) == (parts_expected, others_expected)
     assert pages_cut > parts  # some were cut and are whole all the same
