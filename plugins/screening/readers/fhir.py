@@ -14,10 +14,10 @@ from screening.observations import Drop, Observations, Reading, Row
 from screening.patient_records import PatientRecord
 from screening.readers import fhir_fields as fields
 from screening.readers import fhir_sources as sources
-from screening.readers import fhir_versions as versions
+from screening.readers import fhir_versions
 from screening.readers.fhir_content import NO_PATIENT, unwrap
 from screening.readers.fhir_fields import Json, text
-from screening.readers.fhir_versions import Version, as_version
+from screening.readers.fhir_versions import Version, Versions, as_version
 from screening.schema import Schema
 
 
@@ -41,7 +41,7 @@ class FhirReader:
     patient_ids: Collection[str] | None = None
     base_url: str | tuple[str, ...] | None = None
     zone: tzinfo | None = None
-    _kept: dict[tuple[str, str], list[Version]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str], Versions] = field(default_factory=dict)
     _urns: dict[str, str] = field(default_factory=dict)
     _waiting: list[Json] = field(default_factory=list)
     _loose: Counter[Drop] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class FhirReader:
         drops = Counter(self._loose)
         patients: list[PatientRecord] = []
         for (kind, identity), known in self._kept.items():
-            newest = versions.newest(known)
+            newest = known.newest()
             if kind == "Patient":
                 patients.append(_settled(identity, newest))
             elif len(newest) > 1:
@@ -177,9 +177,12 @@ class FhirReader:
     def _keep(self, identity: str, resource: Json, version: Version) -> None:
         # What has no id is known by its content, so that it counts once in however many Bundles it comes.
         key = (str(resource.get("resourceType")), identity or f"#{version.content.hex()}")
-        versions.add(self._kept.setdefault(key, []), version)
+        known = self._kept.get(key)
+        if known is None:
+            known = self._kept[key] = Versions()
+        known.add(version)
         self._held.append(version)
-        if len(self._held) >= versions.HELD:
+        if len(self._held) >= fhir_versions.HELD:
             for one in self._held:
                 one.digests()
             self._held.clear()

@@ -8,6 +8,7 @@ seldom needs any, and a bulk file is not kept in memory.
 import hashlib
 import json
 import marshal
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,37 +70,69 @@ def as_version(resource: Json, rows: list[Row], drops: list[Drop], patient: Pati
     return Version(version(resource), rows, drops, patient, resource)
 
 
-def add(versions: list[Version], new: Version) -> None:
-    """Add a version to those of its id, once."""
-    if all(known.digests() != new.digests() for known in versions):
-        versions.append(new)
+class Versions:
+    """What is known of one resource id: each version once, however often it came."""
+
+    __slots__ = ("_known", "_seen")
+
+    def __init__(self) -> None:
+        self._known: list[Version] = []
+        self._seen: set[tuple[bytes, bytes]] | None = None
+
+    def __iter__(self) -> Iterator[Version]:
+        return iter(self._known)
+
+    def add(self, new: Version) -> None:
+        """Add a version, once."""
+        if self._known:  # most ids come once, and then nobody needs a digest
+            if self._seen is None:
+                self._seen = {self._known[0].digests()}
+            if new.digests() in self._seen:
+                return
+            self._seen.add(new.digests())
+        self._known.append(new)
+
+    def newest(self) -> list[Version]:
+        """Return the versions that none is newer than, one for each different meaning: more than one is a conflict.
+
+        All versions are held against each other, so that the order in which they came makes no difference. Two extracts of
+        one record that differ in what does not count here (an encounter left out, a reference written otherwise) do not
+        conflict.
+        """
+        if len(self._known) == 1:
+            return self._known
+        top = _not_older(self._known) or self._known
+        known = sorted(top, key=lambda one: (one.age[0] is not None, one.age[1] is not None, one.meta, one.content))
+        return list({_meaning(one): one for one in known}.values())
 
 
-def newest(versions: list[Version]) -> list[Version]:
-    """Return the versions that none is newer than, one for each different meaning: more than one is a conflict.
+def _not_older(versions: list[Version]) -> list[Version]:
+    """Return the versions that none is newer than; none where their ages run in a circle.
 
-    All versions are held against each other, so that the order in which they came makes no difference. Two extracts of one
-    record that differ in what does not count here (an encounter left out, a reference written otherwise) do not conflict.
+    One is older than another by versionId where both have one that differs, else by lastUpdated where both have it. Told by
+    the highest of each, for a thousand versions held against a thousand are a million.
     """
-    if len(versions) == 1:
-        return versions
-    top = [one for one in versions if not any(_older(one.age, other.age) for other in versions)] or versions
-    known = sorted(top, key=lambda one: (one.age[0] is not None, one.age[1] is not None, one.meta, one.content))
-    return list({_meaning(one): one for one in known}.values())
+    number = max((one.age[0] for one in versions if one.age[0] is not None), default=None)
+    any_time = _latest(versions)
+    # Whom a version of the highest number, or of none, is held against by time: those whose number does not decide.
+    undecided = _latest(one for one in versions if one.age[0] in (None, number))
+    found = []
+    for one in versions:
+        mine, time = one.age
+        newest = any_time if mine is None else undecided
+        if mine in (None, number) and (time is None or newest is None or time >= newest):
+            found.append(one)
+    return found
+
+
+def _latest(versions: Iterable[Version]) -> int | None:
+    return max((one.age[1] for one in versions if one.age[1] is not None), default=None)
 
 
 def _meaning(one: Version) -> str:
     """Return what a version says apart from its source and encounter; as text, since NaN equals nothing."""
     patient = replace(one.patient, source="") if one.patient else None
     return repr((sorted(repr(row[:_SAID]) for row in one.rows), sorted(one.drops), patient))
-
-
-def _older(mine: tuple[int | None, int | None], other: tuple[int | None, int | None]) -> bool:
-    """Tell by versionId where both have one that differs, else by lastUpdated where both have it."""
-    for a, b in zip(mine, other, strict=True):
-        if a is not None and b is not None and a != b:
-            return a < b
-    return False
 
 
 def _digest(part: Any) -> bytes:

@@ -4,10 +4,13 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.charts import bundle, by_reason, observation, patient, quantity, sepsis
 
 from screening.readers import fhir_versions
 from screening.readers.fhir import FhirReader, read
+from screening.readers.fhir_versions import Version, Versions
 
 
 def version(value: float, number: Any = None, updated: str | None = None, **more: Any) -> dict[str, Any]:
@@ -217,3 +220,23 @@ def test_digests_are_made_of_all_that_is_held_and_change_nothing(monkeypatch: py
         assert sum(one._resource is not None for one in whole) < 2
     assert reader.reading().observations.equals(held.observations)
     assert held.observations["value"].tolist() == [90.0, 2.0, 9.0]
+
+
+def older(mine: tuple[int | None, int | None], other: tuple[int | None, int | None]) -> bool:
+    """Tell by versionId where both have one that differs, else by lastUpdated where both have it."""
+    for a, b in zip(mine, other, strict=True):
+        if a is not None and b is not None and a != b:
+            return a < b
+    return False
+
+
+SOME = st.none() | st.integers(0, 4)
+
+
+@given(st.lists(st.tuples(SOME, SOME), min_size=1, max_size=8))
+def test_the_newest_are_those_that_none_is_newer_than(ages: list[tuple[int | None, int | None]]) -> None:
+    known = Versions()
+    for number, age in enumerate(ages):
+        known.add(Version(age, [], [(str(number), "", "")], None, {"id": "o", "n": number}))
+    expected = {str(n) for n, mine in enumerate(ages) if not any(older(mine, other) for other in ages)}
+    assert {one.drops[0][0] for one in known.newest()} == (expected or {str(n) for n in range(len(ages))})
