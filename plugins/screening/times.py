@@ -32,7 +32,10 @@ def moment(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
-@lru_cache(maxsize=65536)
+_LONGEST_KEPT = 64
+"""Characters of a text that is kept with its span; whoever sends millions of them must not fill the memory with them."""
+
+
 def span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
     """Return the first and the last UTC microsecond that a FHIR dateTime, instant or date can mean.
 
@@ -48,6 +51,11 @@ def span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
     tuple or str
         The span, or the reason it cannot be used: `bad_time` or `time_without_zone`.
     """
+    return _span(text, zone) if len(text) <= _LONGEST_KEPT else _span.__wrapped__(text, zone)
+
+
+@lru_cache(maxsize=65536)
+def _span(text: str, zone: tzinfo | None) -> tuple[int, int] | str:
     match = _DATETIME.fullmatch(text.strip())
     if not match:
         return "bad_time"

@@ -139,7 +139,10 @@ def conversion(source: Unit, target: Unit, molar_mass: float | None = None) -> C
     return Conversion(float(source.offset), float(ratio.numerator), float(ratio.denominator), float(target.offset))
 
 
-@lru_cache(maxsize=4096)
+_LONGEST_KEPT = 256
+"""Characters of what is kept with its meaning; whoever sends long texts must not fill the memory with them."""
+
+
 def resolve(
     system: str | None, code: str | None, text: str | None, target: str, molar_mass: float | None, assume: bool
 ) -> Conversion | str:
@@ -163,6 +166,14 @@ def resolve(
     Conversion or str
         The conversion, or the reason for a drop: `no_unit`, `unknown_unit`, `unit_contradiction`, `incompatible_unit`.
     """
+    how = _resolve if sum(map(len, filter(None, (system, code, text)))) <= _LONGEST_KEPT else _resolve.__wrapped__
+    return how(system, code, text, target, molar_mass, assume)
+
+
+@lru_cache(maxsize=4096)
+def _resolve(
+    system: str | None, code: str | None, text: str | None, target: str, molar_mass: float | None, assume: bool
+) -> Conversion | str:
     coded = (by_code(code) if system == UCUM_SYSTEM else by_text(code)) if code and code.strip() else None
     written = by_text(text) if text and text.strip() else None
     if code and code.strip():

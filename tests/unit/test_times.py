@@ -1,5 +1,6 @@
 """FHIR dates and times: what each text can mean, and what none can."""
 
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -155,3 +156,12 @@ def test_the_bounds_of_a_date() -> None:
     assert date_bounds(2024, 0, 0) == (date(2024, 1, 1), date(2024, 12, 31))
     with pytest.raises(ValueError, match="day is out of range"):
         date_bounds(2026, 2, 29)
+
+
+def test_a_long_text_is_not_kept() -> None:
+    """A cache of 65,536 texts of megabytes each would fill the memory of whoever reads what strangers send."""
+    text = "x" * 5000
+    known = sys.getrefcount(text)
+    assert span(text, None) == "bad_time"
+    assert span(f"2026-03-10T11:00:00.{'0' * 200}Z", None) == span("2026-03-10T11:00:00Z", None)
+    assert sys.getrefcount(text) == known

@@ -1,5 +1,6 @@
 """Units: every known one against a number worked out elsewhere, and every way in which a Quantity's unit may fail."""
 
+import sys
 from collections import Counter
 from itertools import pairwise
 
@@ -220,3 +221,14 @@ def test_a_conversion_keeps_the_order_of_values() -> None:
             found = conversion(unit, target, 100.0)
             if found is not None:
                 assert all(a < b for a, b in pairwise(map(found, (-3.0, 0.0, 1.0, 250.0))))
+
+
+def test_a_long_text_is_not_kept() -> None:
+    """A cache of thousands of texts of megabytes each would fill the memory of whoever reads what strangers send."""
+    text = "x" * 5000
+    known = sys.getrefcount(text)
+    assert resolve(None, text, None, "/min", None, False) == "unknown_unit"
+    assert resolve(UCUM_SYSTEM, "/min", text, "/min", None, False) == resolve(
+        UCUM_SYSTEM, "/min", None, "/min", None, False
+    )
+    assert sys.getrefcount(text) == known
