@@ -75,7 +75,9 @@ class Counting:
             return
         last = here[-1]
         self.changed += len({row.outcome for row in here}) > 1
-        seconds = (last.outcome_at - last.issued_at).total_seconds()
+        # Many clients give whole seconds: what then lies within the second of the card does not lie before it.
+        given = last.issued_at if last.outcome_at.microsecond else last.issued_at.replace(microsecond=0)
+        seconds = (last.outcome_at - given).total_seconds()
         self.before_card += seconds < 0
         for tally in self.tallies(last):
             tally.outcomes[last.outcome] += 1

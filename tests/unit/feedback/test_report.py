@@ -104,6 +104,17 @@ def test_a_card_answered_before_it_was_given_is_counted_and_told(filled: Filled)
     assert (report.before_card, report.total.median_seconds) == (1, None)
 
 
+def test_a_client_of_whole_seconds_does_not_answer_before_the_card(filled: Filled) -> None:
+    given_at = GIVEN + timedelta(seconds=7, microseconds=700_000)
+    report = make_report(filled([issued(1, issued_at=given_at)], [answer(1, seconds=7)]))
+    assert (report.before_card, report.total.median_seconds) == (0, 0)
+
+
+def test_a_client_of_fractions_of_a_second_may_answer_before_the_card_by_one(filled: Filled) -> None:
+    given_at = GIVEN + timedelta(seconds=7, microseconds=700_000)
+    assert make_report(filled([issued(1, issued_at=given_at)], [answer(1, seconds=7.5)])).before_card == 1
+
+
 def test_a_card_without_a_suggestion_does_not_speak_against_accepting(filled: Filled) -> None:
     cards = [issued(1), issued(2, suggestions=()), issued(3, suggestions=()), issued(4)]
     total = make_report(filled(cards, [answer(1, "accepted"), answer(2), answer(3), answer(4)])).total
