@@ -105,10 +105,12 @@ class Verifier:
             token = read_token(authorization)
             return self._caller(token, path)
         except Unauthorized as refusal:
-            logger.warning("call not authorized: %s", refusal.reason, extra=_named(token))
+            named = _named(token)
+            logger.warning("call not authorized: %s%s", refusal.reason, _told(named), extra=named)
             raise
         except CannotVerify as refusal:
-            logger.error("call cannot be verified: %s", refusal.reason, extra=_named(token))  # noqa: TRY400 - words of ours
+            named = _named(token)
+            logger.error("call cannot be verified: %s%s", refusal.reason, _told(named), extra=named)  # noqa: TRY400 - words of ours
             raise
 
     def warm(self) -> None:
@@ -168,3 +170,9 @@ def _named(token: Token | None) -> dict[str, str | None]:
     """Name the token for the log: only by text that cannot be taken for something else there."""
     claims = token.claims if token else {}
     return {"iss": plain(claims.get("iss")), "jti": plain(claims.get("jti"))}
+
+
+def _told(named: dict[str, str | None]) -> str:
+    """Say the names in the line itself, for a formatter shows no `extra` unless it knows of it."""
+    known = [f"{name} {text}" for name, text in named.items() if text]
+    return f" ({', '.join(known)})" if known else ""

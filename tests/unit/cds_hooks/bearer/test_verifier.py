@@ -97,7 +97,7 @@ def test_ch60_ch84_the_reason_is_in_our_log_with_iss_and_jti(
         == "aud is not the endpoint invoked"
     )
     (record,) = caplog.records
-    assert record.getMessage() == "call not authorized: aud is not the endpoint invoked"
+    assert record.getMessage() == f"call not authorized: aud is not the endpoint invoked (iss {ISS}, jti call-7)"
     assert (record.levelname, vars(record)["iss"], vars(record)["jti"]) == ("WARNING", ISS, "call-7")
 
 
@@ -404,7 +404,7 @@ def test_ch66_keys_of_a_url_that_is_down_serve_for_an_hour(
         verifier.verify(bearer(claims(clock.now, jti="late")), PATH)
     assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "30"})
     assert f"keys of {ISS}: the answer is 500" in caplog.messages
-    assert caplog.messages[-1] == "call cannot be verified: the EHR's keys cannot be had"
+    assert caplog.messages[-1] == f"call cannot be verified: the EHR's keys cannot be had (iss {ISS}, jti late)"
     assert vars(caplog.records[-1])["jti"] == "late"
 
 
