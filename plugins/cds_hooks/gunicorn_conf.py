@@ -101,10 +101,11 @@ def begin_figures(settings: Settings) -> None:
 
     prometheus_client looks for the variable when it is imported, and the parent process imports it for all.
     """
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # first: a parent is made with the usual mode
     folder = settings.state / "metrics"
     for old in folder.glob("*.db"):
         old.unlink()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from cds_hooks.gunicorn_conf import Sidecar, options
+from cds_hooks.gunicorn_conf import Sidecar, begin_figures, options
 from cds_hooks.settings import Settings
 from screening.errors import FatalError
 
@@ -49,6 +49,12 @@ def test_ch60_without_auth_no_public_port(tmp_path: Path) -> None:
     done = run(tmp_path, CDS_AUTH="off", CDS_BIND="0.0.0.0:8091")
     assert (done.returncode, done.stdout) == (2, "")
     assert "CDS_AUTH=off on a port that other machines reach" in done.stderr
+
+
+def test_the_state_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # put back at the end
+    begin_figures(Settings(auth="off", state=tmp_path / "state"))
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("state", "state/metrics")] == [0o700] * 2
 
 
 def test_a_model_that_is_unfit_ends_it_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
