@@ -171,7 +171,7 @@ def test_every_kind_of_answer_is_told() -> None:
 def test_every_figure_is_told_with_its_labels() -> None:
     told = {row[0].strip("`"): tuple(named([row[1]])) for row in table("Health, figures, log", "figure")}
     kept = [one for one in vars(Metrics()).values() if hasattr(one, "_labelnames")]
-    counted = {"counter": "_total", "histogram": ""}
+    counted = {"counter": "_total", "histogram": "", "gauge": ""}
     assert told == {f"{one._name}{counted[one._type]}": one._labelnames for one in kept}
 
 

@@ -30,7 +30,9 @@ def test_every_outcome_is_told() -> None:
 
 def test_every_setting_is_told() -> None:
     source = (ROOT / "plugins" / "screening_airflow" / "settings.py").read_text(encoding="utf-8")
-    assert first_column("screening-dag.md", "## Settings") == set(re.findall(r'environ\.get\("(\w+)"', source))
+    assert first_column("screening-dag.md", "## Settings") == set(
+        re.findall(r'(?:environ\.get|_switch)\("(\w+)"', source)
+    )
 
 
 def test_every_extra_of_the_connection_is_told() -> None:
