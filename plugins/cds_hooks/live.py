@@ -18,6 +18,7 @@ from screening.fhir_client.budget import Budget
 from screening.model.bundle import ModelBundle
 from screening.outcome import Outcome, PatientResult
 from screening.readers.fhir import FhirReader
+from screening.results.cards.dropped import dropped
 from screening.schema import Schema
 from screening.scoring import score
 from screening.window import newest_before
@@ -131,15 +132,20 @@ class LiveData:
                 reading, schema, bundle, sent.patient_id, more.unobtained, result.prediction_time or now,
                 latest=at is None, zone=zone,
             )  # fmt: skip
-        return Look(sent.patient_id, result, stale, _remarks(sent, more), more.unobtained, lacking, len(more.contents))
+        remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id))
+        return Look(sent.patient_id, result, stale, remarks, more.unobtained, lacking, len(more.contents))
 
     def _at(self, now: datetime) -> datetime | None:
         return None if self.settings.prediction_time == "latest" else now
 
 
-def _remarks(sent: Prefetch, more: Fetched) -> dict[str, str]:
-    """Say for the card what is wrong with which key; what was not obtained last, for it outweighs the rest."""
-    return {**sent.remarks, **sent.problems, **more.problems, **more.unobtained}
+def _remarks(sent: Prefetch, more: Fetched, unused: Mapping[str, str]) -> dict[str, str]:
+    """Say for the card what is wrong with which key; what was not obtained last, for it outweighs the rest.
+
+    What was found and did not count is told in any case: the key may be one, and the value have come by another.
+    """
+    found = {**sent.remarks, **sent.problems, **more.problems, **more.unobtained}
+    return found | {key: f"{words}; {found[key]}" if key in found else words for key, words in unused.items()}
 
 
 def missing_keys(unobtained: Mapping[str, str]) -> Refusal:

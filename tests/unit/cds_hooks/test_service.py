@@ -416,9 +416,50 @@ def times(found: Json) -> list[datetime]:
 def test_ch4f_now_counts_what_was_measured_until_now(plain: Flask) -> None:
     later = [observation("heart_rate", 20.0, hours=-0.1), observation("wbc", 1.0, hours=-24 * 365)]
     ours, theirs = (card(plain.test_client(), asked(chart("p", SICK) + more)) for more in ([], later))
-    assert ours["detail"] == theirs["detail"]
+    assert ours["summary"] == theirs["summary"]
+    assert ours["detail"] == theirs["detail"].replace("not used: 1 of a later time", "–")
     assert max(times(ours)) == T
-    assert "later than this card" not in ours["detail"]
+    assert "later than this card" not in theirs["detail"]
+
+
+# ---- what was sent and did not count
+
+
+def without(feature: str) -> list[Resource]:
+    return chart("p", {name: value for name, value in SICK.items() if name != feature})
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        (observation("lactate", 4.1, unit="furlong"), "1 in an unknown unit"),
+        (observation("lactate", 4100.0), "1 outside the possible range"),
+        (observation("lactate", 4.1, status="entered-in-error"), "1 cancelled, entered in error or not final"),
+        (observation("lactate", 4.1, who="q"), "1 of another patient"),
+        (
+            observation("lactate", 4.1, valueQuantity={"value": 4, "comparator": "<", "code": "mmol/L"}),
+            "1 a bound such",
+        ),
+        (observation("lactate", 4.1, effectiveDateTime="2026-03-10T11:00:00"), "1 with a time without a zone"),
+    ],
+)
+def test_ch33_ch4f_what_was_sent_and_did_not_count_is_told(plain: Flask, odd: Resource, words: str) -> None:
+    left_out = card(plain.test_client(), asked(without("lactate")))
+    found = card(plain.test_client(), asked([*without("lactate"), odd]))
+    assert found["summary"] == left_out["summary"]
+    (row,) = [line for line in found["detail"].splitlines() if line.startswith("| Lactate |")]
+    assert f"**imputed** by the model itself; not used: {words}" in row
+    assert "no value in the last" not in row
+
+
+def test_ch42_what_keeps_a_patient_from_being_scored_is_told(plain: Flask) -> None:
+    odd = observation("heart_rate", 113.0, unit="furlong")
+    found = card(
+        plain.test_client(), asked([*without("heart_rate"), odd, odd | {"id": "twice", "effectiveDateTime": None}])
+    )
+    no_score(found)
+    (row,) = [line for line in found["detail"].splitlines() if line.startswith("| Heart rate |")]
+    assert row == "| Heart rate | – | – | **missing**; not used: 1 without a time, 1 in an unknown unit |"
 
 
 def test_ch4f_latest_counts_ages_to_the_record_s_own_time(models: Path, tmp_path: Path) -> None:

@@ -187,7 +187,9 @@ def test_drops_are_counted_to_the_patient_where_the_patient_is_known() -> None:
     }
 
 
-@pytest.mark.parametrize("bases", [(BASE, "https://inside.example.org/fhir"), ("https://inside.example.org/fhir/", BASE)])
+@pytest.mark.parametrize(
+    "bases", [(BASE, "https://inside.example.org/fhir"), ("https://inside.example.org/fhir/", BASE)]
+)
 def test_a_server_of_two_names_is_one_server(bases: tuple[str, ...]) -> None:
     for base, count, drops in ((BASE, 1, {}), ("https://inside.example.org/fhir", 1, {}), (f"{BASE}4", 0, FOREIGN)):
         reader = FhirReader(sepsis(), ["p"], bases)
