@@ -121,7 +121,7 @@ def test_ch81_so_can_a_failure(
 
 
 def test_ch81_so_can_a_missing_model(browser_ehr: Ehr, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browser_ehr.app.extensions[EXTENSION].screens["sepsis-risk"], "problem", "gone")
+    monkeypatch.setattr(browser_ehr.app.extensions[EXTENSION].screens["sepsis-risk"], "state", "gone")
     for path, method in ((SERVICE, "POST"), ("/health", "GET")):
         body = json.dumps(call()).encode()
         answer = browser_ehr.ask(method, path, data=body, content_type="application/json", headers={"Origin": BROWSER})
