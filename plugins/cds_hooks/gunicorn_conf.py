@@ -53,7 +53,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "control_socket_disable": True,
         "proc_name": "cds-hooks",
         # No access log: the application writes a line for each request, without what may be of a patient.
-        "child_exit": _child_exit,
+        "child_exit": _child_exit(settings),
     }
 
 
@@ -102,7 +102,7 @@ def begin_figures(settings: Settings) -> None:
     prometheus_client looks for the variable when it is imported, and the parent process imports it for all.
     """
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # first: a parent is made with the usual mode
-    folder = settings.state / "metrics"
+    folder = _figures(settings)
     for old in folder.glob("*.db"):
         old.unlink()
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -114,7 +114,14 @@ def application() -> Any:
     return importlib.import_module("cds_hooks.wsgi").application
 
 
-def _child_exit(arbiter: Any, worker: LoopWorker) -> None:  # noqa: ARG001 - the form of gunicorn's hook
-    worker.loads.leave(worker.age)
-    # Not above: what the figures are kept in is decided when this is first imported, and `begin_figures` comes before.
-    importlib.import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)
+def _figures(settings: Settings) -> Path:
+    return settings.state / "metrics"
+
+
+def _child_exit(settings: Settings) -> Callable[[Any, LoopWorker], None]:
+    def left(arbiter: Any, worker: LoopWorker) -> None:  # noqa: ARG001 - the form of gunicorn's hook
+        worker.loads.leave(worker.age)
+        # Imported only now: where figures are kept is decided at its import, which `begin_figures` must come before.
+        importlib.import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid, str(_figures(settings)))
+
+    return left

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,22 @@ def test_gunicorn_takes_every_option_and_each_differs_from_its_default(tmp_path:
     assert (cfg.workers, cfg.address, cfg.worker_class.max_body) == (3, [("127.0.0.1", 9)], 4096)
     assert cfg.graceful_timeout < 10  # after which `docker stop` kills
     assert not cfg.preload_app
+
+
+def test_a_worker_that_is_gone_has_no_cards_that_wait(tmp_path: Path) -> None:
+    class Loads:
+        def leave(self, age: int) -> None:
+            assert age == 4
+
+    worker = SimpleNamespace(pid=999_999, age=4, loads=Loads())
+    child_exit = options(Settings(auth="off", state=tmp_path))["child_exit"]
+    child_exit(None, worker)  # where no figures are shared there are none to forget
+    figures = tmp_path / "metrics"
+    figures.mkdir()
+    (figures / "gauge_livesum_999999.db").touch()
+    (figures / "counter_999999.db").touch()
+    child_exit(None, worker)
+    assert [one.name for one in figures.iterdir()] == ["counter_999999.db"]  # what was counted is counted
 
 
 def test_ch60_settings_that_are_refused_are_told_in_one_message(tmp_path: Path) -> None:
