@@ -33,7 +33,7 @@ OPTIONAL = re.compile(r"\$\{(\w+):-([^}]*)\}")
 CDS_DOCKERFILE = (ROOT / "Dockerfile.cds").read_text(encoding="utf-8")
 SETTINGS = {
     "CDS_AUTH", "CDS_ALLOW_PUBLIC_WITHOUT_AUTH", "CDS_BASE_URL", "CDS_EHRS", "CDS_FETCH_FROM", "CDS_FHIR_CONN",
-    "CDS_FEEDBACK_URL", "CDS_CORS_ORIGINS",
+    "CDS_FEEDBACK_URL", "CDS_CORS_ORIGINS", "CDS_CA_BUNDLE", "CDS_ALLOW_HTTP",
 }  # fmt: skip
 
 
