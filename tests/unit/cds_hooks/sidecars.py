@@ -54,11 +54,16 @@ def running(
     try:
         yield app
     finally:
-        held = parts(app)
-        held.answers.fetcher.close()
-        held.feedback.close()
-        if held.verifier:
-            held.verifier.close()
+        close(app)
+
+
+def close(app: Flask) -> None:
+    """Close what an app opened."""
+    held = parts(app)
+    held.answers.fetcher.close()
+    held.feedback.close()
+    if held.verifier:
+        held.verifier.close()
 
 
 def parts(app: Flask) -> Sidecar:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.unit.cds_hooks.sidecars import close
 from tests.unit.feedback.cards import issued
 
 from cds_hooks import app as module
@@ -53,6 +54,7 @@ def test_ch83_health_and_figures_tell_of_cards_that_wait_or_are_lost(
         "2 cards were not remembered: feedback on them counts as of unknown cards"
     ]
     assert "cds_hooks_cards_waiting 0.0" in client.get("/metrics").text
+    close(app)
 
 
 @pytest.mark.parametrize(("failing", "waiting", "lost", "words"), [

@@ -12,6 +12,7 @@ import yaml
 from flask.testing import FlaskClient
 from tests.unit.cds_hooks.bearer.issuer import ISS, OURS, bearer, claims
 from tests.unit.cds_hooks.hook_requests import authorization, hook_request
+from tests.unit.cds_hooks.sidecars import close
 from tests.unit.fhir_client import test_transport
 from tests.unit.fhir_client.stub_server import Call, Out, Stub, fhir, searchset
 
@@ -49,7 +50,7 @@ def ehr(certificate: Path) -> Iterator[Stub]:
 
 
 @pytest.fixture(scope="module")
-def client(ehr: Stub, certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
+def client(ehr: Stub, certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """A sidecar that was told of that authority, and that http is allowed."""
     folder = tmp_path_factory.mktemp("trust")
     entry = {"iss": ISS, "jku": f"{ehr.origin}/keys", "fhir_servers": [ehr.base, "http://ehr.internal:8080/fhir"]}
@@ -58,7 +59,9 @@ def client(ehr: Stub, certificate: Path, tmp_path_factory: pytest.TempPathFactor
         "CDS_AUTH": "required", "CDS_EHRS": str(folder / "ehrs.yaml"), "CDS_STATE": str(folder), "CDS_BASE_URL": BASE,
         "CDS_CA_BUNDLE": str(certificate), "CDS_ALLOW_HTTP": "true",
     }  # fmt: skip
-    return create_app(from_environment(environment)).test_client()
+    app = create_app(from_environment(environment))
+    yield app.test_client()
+    close(app)
 
 
 def post(client: FlaskClient, content: dict[str, Any]) -> Any:
@@ -97,7 +100,7 @@ def test_ch82_without_the_bundle_nobody_vouches_for_them(ehr: Stub) -> None:
 def test_ch26_that_http_is_allowed_is_said_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"CDS_AUTH": "off", "CDS_STATE": str(tmp_path), "CDS_ALLOW_HTTP": "true"}
     with caplog.at_level(logging.WARNING, "cds_hooks"):
-        create_app(from_environment(settings))
+        close(create_app(from_environment(settings)))
     assert "CDS_ALLOW_HTTP=true" in caplog.text
 
 
