@@ -53,6 +53,7 @@ def application(environ, start_response):
     return [data]
 
 made = options(from_environment()) | {"threads": 4, **json.loads(sys.argv[1])}
+made["post_worker_init"] = lambda worker: worker.log.info("worker %s serves", worker.pid)
 for name, value in json.loads(sys.argv[2]).items():
     setattr(made["worker_class"], name, value)
 Sidecar(made, lambda: application).run()
@@ -100,7 +101,8 @@ def served(folder: Path, options: dict[str, Any], limits: dict[str, Any]) -> Ite
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, text=True)
     server = Server(process, port, log)
     try:
-        wait_until(lambda: len(server.workers) == 2 and answers(server))
+        # Both: gunicorn takes a worker that is told to end while it starts for one that cannot start.
+        wait_until(lambda: answers(server) and log.read_text().count(" serves") == 2)
         yield server
     finally:
         process.terminate()
