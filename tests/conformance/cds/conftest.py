@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conformance.cds.ehr import NOW, Clock, Ehr
+from tests.conformance.cds.ehr import NOW, Clock, Ehr, sidecar
 from tests.unit.cds_hooks.bearer.issuer import BASE, ISS, OURS
 from tests.unit.cds_hooks.hook_requests import TOKEN
 
-from cds_hooks.app import create_app
-from cds_hooks.settings import Settings
-from cds_hooks.sidecar import EXTENSION
 from fhir_sandbox.behaviour import Behaviour
 from fhir_sandbox.server import SandboxServer
 from screening.synthetic import fhir_resources
@@ -29,15 +26,8 @@ def make_ehr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeEhr]:
     with ExitStack() as stack:
 
         def make(*, clock: Clock | None = None, **settings: Any) -> Ehr:
-            clock = clock or Clock()
-            wanted = {"auth": "off", "state": tmp_path_factory.mktemp("state")} | settings
-            app = create_app(Settings(**wanted), clock=clock, check_every=0.0)
-            parts = app.extensions[EXTENSION]
-            stack.callback(parts.feedback.close)
-            stack.callback(parts.answers.fetcher.close)
-            if parts.verifier:
-                stack.callback(parts.verifier.close)
-            return Ehr(app, clock)
+            wanted = {"state": tmp_path_factory.mktemp("state")} | settings
+            return stack.enter_context(sidecar(clock, **wanted))
 
         yield make
 

@@ -1,6 +1,8 @@
 """An EHR as the tests need one: it calls the sidecar, and holds every answer that comes back against the rules for all."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,6 +15,9 @@ from tests.sidecar_rules import problems_of_answer
 from tests.unit.cds_hooks.hook_requests import authorization, hook_request
 from werkzeug.test import TestResponse
 
+from cds_hooks.app import create_app
+from cds_hooks.settings import Settings
+from cds_hooks.sidecar import EXTENSION
 from screening.hook_client.charts import invented
 
 Json = dict[str, Any]
@@ -48,7 +53,11 @@ class Ehr:
 
     def ask(self, method: str, path: str, **more: Any) -> TestResponse:
         """Send whatever a test wants to send."""
-        answer = self._client.open(path, method=method, **more)
+        if path.startswith("//"):  # which the client would take for the name of a host
+            more["environ_overrides"] = {"PATH_INFO": path.encode().decode("latin-1")} | more.get(
+                "environ_overrides", {}
+            )
+        answer = self._client.open("/" if path.startswith("//") else path, method=method, **more)
         assert problems_of_answer(method, path.partition("?")[0], answer) == [], answer.get_data(as_text=True)
         return answer
 
@@ -79,6 +88,20 @@ class Ehr:
         answer = self.post(body, path, **more)
         assert answer.status_code == status, answer.get_data(as_text=True)
         return said(answer)
+
+
+@contextmanager
+def sidecar(clock: Clock | None = None, **settings: Any) -> Iterator[Ehr]:
+    """Make a sidecar that needs no token unless told otherwise, with settings by name (`state` at least), and its EHR."""
+    clock = clock or Clock()
+    app = create_app(Settings(**{"auth": "off"} | settings), clock=clock, check_every=0.0)
+    parts = app.extensions[EXTENSION]
+    with ExitStack() as stack:
+        stack.callback(parts.feedback.close)
+        stack.callback(parts.answers.fetcher.close)
+        if parts.verifier:
+            stack.callback(parts.verifier.close)
+        yield Ehr(app, clock)
 
 
 def said(answer: TestResponse) -> str:

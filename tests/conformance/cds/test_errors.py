@@ -18,7 +18,7 @@ GOOD = {
     ("HEAD", "/metrics"), ("POST", SERVICE),
 }  # fmt: skip
 PATHS = (
-    "/", "/cds-services/", "//cds-services", "/cds-services//sepsis-risk", f"{SERVICE}/", f"{FEEDBACK}/", "/CDS-SERVICES",
+    "/", "/cds-services/", "//", "//nope", "/cds-services//sepsis-risk", f"{SERVICE}/", f"{FEEDBACK}/", "/CDS-SERVICES",
     "/cds/cds-discovery", "/cds-services/sepsis-risk/feedback/more", "/cds-services/%2e%2e/health", "/cds-services/..",
     "/%00", "/cds-services/%ff%fe", "/favicon.ico", "/robots.txt", "/static/app.js", "/models", "/models/sepsis/1.0.0",
     "/models/sepsis/../champion.json/model-card", "/models/%2e%2e/1.0.0/model-card", "/models/sepsis/9.9.9/model-card",
@@ -38,6 +38,11 @@ def test_ch20_what_is_nowhere_is_404(ehr: Ehr, path: str) -> None:
             assert answer.status_code == (405 if re.fullmatch(known, path) else 404)
             assert "Location" not in answer.headers
             assert "<script>" not in answer.get_data(as_text=True)
+
+
+def test_ch20_slashes_before_a_path_are_one_and_no_redirect(ehr: Ehr) -> None:
+    assert ehr.get("//cds-services").get_data() == ehr.get().get_data()
+    assert ehr.post(call(), f"/{SERVICE}").status_code == 200
 
 
 @pytest.mark.parametrize("method", METHODS)
