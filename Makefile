@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 UV := .venv/bin/uv
 export PYTHONPATH := plugins
+# Airflow is thousands of modules and each of its processes imports them: compiled once, not at every start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up cds airflow test coverage model train parity lint types imports check lock clean foreign
 help: ## list the targets
