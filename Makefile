@@ -5,6 +5,9 @@ UV := .venv/bin/uv
 export PYTHONPATH := plugins
 # Airflow is thousands of modules and each of its processes imports them: compiled once, not at every start.
 unexport PYTHONDONTWRITEBYTECODE
+# A process a CPU, each with whole files, the longest first; TESTS='-n 0' runs all in one, as a debugger needs it.
+TESTS ?= -n logical --maxprocesses 4
+PYTEST = $(PY) -m pytest --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: help setup demo up cds airflow test coverage model train parity lint types imports check lock clean foreign
 help: ## list the targets
@@ -35,7 +38,7 @@ airflow: setup ## Airflow's command line on what `make up` runs: make airflow AR
 	@$(PY) -m local_stack airflow $(ARGS)
 
 test: setup ## the whole suite
-	$(PY) -m pytest
+	$(PYTEST)
 
 model: setup ## rebuild the demo model, byte for byte: XGBoost on the invented hospital
 	@$(PY) -m screening train --candidates xgboost
@@ -54,7 +57,7 @@ foreign: setup .venv/healthchain/.ready ## make .venv/healthchain: HealthChain's
 	@touch $@
 
 coverage: setup ## the suite with coverage of plugins/
-	$(PY) -m pytest --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 lint: setup ## ruff: rules and format
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -37,6 +37,11 @@ os.environ |= {
 sidecar_rules.listen()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes minutes, a real Airflow and whole DAG runs: at the end, all other processes would wait for it."""
+    items.sort(key=lambda item: (item.get_closest_marker("stack") is None, not _runs_dags(item)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Undo what Airflow does to the process that imports it: what is logged must not depend on which tests ran before."""
     if not _runs_dags(item):
