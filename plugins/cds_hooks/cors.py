@@ -21,7 +21,11 @@ def allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
     def preflight() -> Response | None:
         # Before anything asks for a token: a browser sends none with a preflight.
         asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        return Response(status=204) if asked else None
+        if not asked:
+            return None
+        nothing = Response(status=204)
+        del nothing.headers["Content-Type"]  # that of HTML, by Flask's default
+        return nothing
 
     @app.after_request
     def add(response: Response) -> Response:
