@@ -14,6 +14,7 @@ log = logging.getLogger("cds_hooks.calls")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _ODD = re.compile(r"[^ -~]")
+_NO_NAME = re.compile(r"[^A-Za-z0-9._:\-]")
 
 
 def request_id(given: str | None) -> str:
@@ -24,6 +25,11 @@ def request_id(given: str | None) -> str:
 def plain(text: str | None, longest: int = 128) -> str | None:
     """Return a text of the caller's that may stand in a log."""
     return _ODD.sub("?", text[:longest]) if text else None
+
+
+def identifier(text: str, longest: int = 64) -> str:
+    """Return what a caller calls its call: letters, digits and - . _ : alone, for a text of its own may hold anything."""
+    return _NO_NAME.sub("?", text[:longest])
 
 
 def write(severity: int, **fields: Any) -> None:

@@ -42,7 +42,7 @@ def call(service: str) -> Response:
         strict_instance=parts.settings.strict_hook_instance,
         allow_http=parts.settings.allow_http,
     )
-    g.facts["hook_instance"] = request_log.plain(asked.hook_instance, 64)
+    g.facts["hook_instance"] = request_log.identifier(asked.hook_instance)
     given = parts.answers.answer(asked, screen, iss=caller.iss if caller else None)
     _note(parts, service, asked.hook_instance, given)
     return _json(given.body)
