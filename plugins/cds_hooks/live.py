@@ -42,6 +42,9 @@ class Look:
         Prefetch key → why it was neither sent nor fetched.
     lacking
         Whether the patient could be scored if there were values for what is `unobtained`.
+    incomplete
+        Features whose data, or a part of them, were lost: sent in a way that cannot be read, or asked for in vain. One that
+        was not sent and that nobody may be asked for is not among them: an EHR may have no such data to send.
     fetched
         How many keys were fetched.
     """
@@ -52,6 +55,7 @@ class Look:
     remarks: Mapping[str, str]
     unobtained: Mapping[str, str]
     lacking: bool
+    incomplete: frozenset[str]
     fetched: int
 
 
@@ -133,7 +137,8 @@ class LiveData:
                 latest=at is None, zone=zone,
             )  # fmt: skip
         remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id))
-        return Look(sent.patient_id, result, stale, remarks, more.unobtained, lacking, len(more.contents))
+        lost = _lost(sent, more) & frozenset(bundle.feature_names)
+        return Look(sent.patient_id, result, stale, remarks, more.unobtained, lacking, lost, len(more.contents))
 
     def _at(self, now: datetime) -> datetime | None:
         return None if self.settings.prediction_time == "latest" else now
@@ -146,6 +151,10 @@ def _remarks(sent: Prefetch, more: Fetched, unused: Mapping[str, str]) -> dict[s
     """
     found = {**sent.remarks, **sent.problems, **more.problems, **more.unobtained}
     return found | {key: f"{words}; {found[key]}" if key in found else words for key, words in unused.items()}
+
+
+def _lost(sent: Prefetch, more: Fetched) -> frozenset[str]:
+    return frozenset((*sent.problems, *more.problems, *more.failed))
 
 
 def missing_keys(unobtained: Mapping[str, str]) -> Refusal:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -33,12 +33,15 @@ class Fetched:
         Key → words: neither sent nor fetched. Nothing is known of it, which is not the same as no data.
     base_url
         What absolute references in `contents` begin with; None where nobody was asked.
+    failed
+        Keys that were asked for in vain: the server could not be reached, refused, or answered with an error.
     """
 
     contents: tuple[Any, ...] = field(default=(), repr=False)
     problems: Mapping[str, str] = field(default_factory=dict)
     unobtained: Mapping[str, str] = field(default_factory=dict)
     base_url: str | None = None
+    failed: frozenset[str] = frozenset()
 
 
 class Fetcher:
@@ -133,7 +136,7 @@ class Fetcher:
         asked = [key for key in wanted if key not in failed]
         urls = [query_of_key(schema, key, patient_id, prediction_time) for key in asked]
         answers = source.get_each(urls, budget or self.budget())
-        contents, said = [], []
+        contents, said, in_vain = [], [], set()
         for key, answer in zip(asked, answers, strict=True):
             words = source.why_not(answer, *_kind(schema, key))
             if words is None:
@@ -141,9 +144,12 @@ class Fetcher:
             else:
                 failed[key] = words
                 said.append(f"{key} ({answer.error or words})")
+                if answer.error is not None:
+                    in_vain.add(key)
         if said:
             log.warning("prefetch keys that were not fetched from %s: %s", source.base_url, ", ".join(said))
-        return _sorted(tuple(contents), {key: failed[key] for key in wanted if key in failed}, partial, source)
+        found = _sorted(tuple(contents), {key: failed[key] for key in wanted if key in failed}, partial, source)
+        return replace(found, failed=frozenset(in_vain))
 
 
 def _kind(schema: Schema, key: str) -> tuple[str, Interaction]:

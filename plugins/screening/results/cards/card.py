@@ -1,9 +1,10 @@
 """CDS Hooks cards (2.0.1) from what screening says of a patient: pure functions, one a kind of card.
 
-A low score is no card. What could not be scored is a card of its own that says so, and never looks like "all clear" (CH-42).
+A low score is no card, unless part of the data was lost on the way. What could not be scored is a card of its own that says
+so, and never looks like "all clear" (CH-42).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -36,10 +37,11 @@ def risk_card(
     shown_at: datetime,
     stale: Mapping[str, datetime] = _NONE,
     remarks: Mapping[str, str] = _NONE,
+    incomplete: Collection[str] = (),
     patient_reference: str | None = None,
     encounter_reference: str | None = None,
 ) -> dict[str, Any] | None:
-    """Make the card of a scored patient; None where the risk is low.
+    """Make the card of a scored patient; None where the risk is low and no data were lost.
 
     Parameters
     ----------
@@ -53,6 +55,8 @@ def risk_card(
         Feature → time of its newest value, where that is too old to count.
     remarks
         Prefetch key → words to show beside it: `NOT_SENT`, or why it could not be read.
+    incomplete
+        Features whose data, or a part of them, could not be read or fetched: without them a low score is not sure to be one.
     patient_reference, encounter_reference
         `Patient/id` and `Encounter/id` for orders; None takes the patient of the result, and no encounter.
 
@@ -66,11 +70,15 @@ def risk_card(
     if result.risk_level is not level(result.probability, context.risk_levels):
         raise ResultError(f"Patient/{result.patient_id} was scored by other bounds than the card's: a defect of ours")
     _check_zone(shown_at)
-    if result.risk_level is RiskLevel.LOW:
+    if result.risk_level is RiskLevel.LOW and not incomplete:
         return None
     said = f"{result.risk_level.name} ({short_percentage(result.probability, context.risk_levels)}%)"
-    told = detail.scored(result, result.probability, context, shown_at, stale, remarks)
-    card = _card(f"{context.title} Risk: {said}", INDICATORS[result.risk_level], told, context, new_id)
+    names = _listed([plain(word.display, 40) for name, word in context.features.items() if name in incomplete])
+    if result.risk_level is RiskLevel.LOW:
+        said += f" from incomplete data: {names}"
+    told = detail.scored(result, result.probability, context, shown_at, stale, remarks, incomplete)
+    summary = one_line(f"{context.title} Risk: {said}", SUMMARY_UNITS)
+    card = _card(summary, INDICATORS[result.risk_level], told, context, new_id)
     subject = patient_reference or f"Patient/{result.patient_id}"
     return _with_orders(card, orders(result.imputed, context, remarks, new_id, subject, encounter_reference))
 
