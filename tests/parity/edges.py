@@ -4,10 +4,12 @@ The EHR answers the prefetch templates from the same server as an EHR does: `_so
 the link to the next one where there is more.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -163,17 +165,34 @@ def without_the_servers(resource: Json) -> Json:
 def expected(
     screened: Screened, who: str, schema: Schema, model: ModelBundle, answer: Json, *, stale: Mapping[str, datetime]
 ) -> Json:
-    """Return the answer that what the batch found makes, with the UUIDs of the answer at hand."""
+    """Return the answer that what the batch found makes, with the UUIDs of the answer at hand.
+
+    With its words on what did not count, too: a whole record that is sent has more of that than the days that are fetched.
+    """
     result = screened.results[who]
     assert result.prediction_time is not None
-    uuids = iter(_uuids(answer))
+    uuids, remarks = iter(_uuids(answer)), _unused(answer, schema)
     make = risk_card if result.outcome is Outcome.SCORED else not_computed_card
     context = card_context(schema, model, BASE_URL)
-    card = make(result, context, new_id=lambda: next(uuids), shown_at=result.prediction_time, stale=stale)
+    card = make(
+        result, context, new_id=lambda: next(uuids), shown_at=result.prediction_time, stale=stale, remarks=remarks
+    )
     body: Json = {"cards": [card] if card else []}
     if result.outcome is Outcome.SCORED:
         body["systemActions"] = [{"type": "create", "resource": without_the_servers(screened.written[who])}]
     return body
+
+
+def _unused(answer: Json, schema: Schema) -> dict[str, str]:
+    """Return by feature what cards say of values that did not count: in a row, or in the paragraph of what has none."""
+    said = unescape("\n".join(card["detail"] for card in answer["cards"]))
+    found = {}
+    for feature in schema.features.values():
+        before = rf"(?:\| {re.escape(feature.display)} \|.*|[:;] {re.escape(feature.display)}: )"
+        words = re.search(before + r"(not used: [^;|.]+)", said)
+        if words:
+            found[feature.name] = words[1].strip()
+    return found
 
 
 def _uuids(answer: Json) -> Iterator[str]:

@@ -103,9 +103,12 @@ def _age(now: datetime, then: datetime) -> str:
 
 def others(remarks: Mapping[str, str], context: CardContext, told: Collection[str]) -> list[str]:
     """Return a paragraph of the remarks on what has no row: the Patient, or an input that this model does not use."""
-    named = {name: context.features[name].display if name in context.features else name for name in remarks}
+    named = {name: words.display for name, words in context.features.items() if name in remarks}
+    named |= {name: name for name in remarks if name not in named}
     found = [
-        f"{escaped(named[name])}: {escaped(words)}" for name, words in remarks.items() if words and name not in told
+        f"{escaped(shown)}: {escaped(remarks[name])}"
+        for name, shown in named.items()
+        if remarks[name] and name not in told
     ]
     return [f"Also: {'; '.join(found)}."] if found else []
 

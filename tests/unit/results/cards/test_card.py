@@ -443,3 +443,25 @@ class TestEveryCard:
         for made in (card(found, context), not_computed(context=context), earlier(before, context=context)):
             assert len(made["summary"].encode("utf-16-le")) // 2 < 140
             assert made["summary"].count("\n") == 0
+
+
+@given(st.sets(st.sampled_from(sorted(CONTEXT.features)), min_size=1))
+def test_ch30_a_low_risk_from_incomplete_data_is_a_card(lost: set[str]) -> None:
+    low = scored(0.399, RiskLevel.LOW)
+    assert risk_card(low, CONTEXT, **opened()) is None
+    made = card(low, incomplete=lost)
+    assert made["indicator"] == "info"
+    assert made["summary"].startswith("Sepsis Risk: LOW (39.9%) from incomplete data: ")
+    first = next(words.display for name, words in CONTEXT.features.items() if name in lost)
+    assert first in made["summary"]
+    assert "**Incomplete:**" in made["detail"]
+    assert set(Rendered(made["detail"]).elements) <= {"p", "strong", "a", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+def test_what_has_no_row_is_told_in_one_order_whatever_the_order_of_the_remarks() -> None:
+    remarks = {"wbc": "odd", "patient": "odd", "heart_rate": "odd"}
+    excluded = PatientResult("p-1", Outcome.EXCLUDED, ("deceased",), T)
+    details = {
+        not_computed(excluded, remarks=dict(order))["detail"] for order in (remarks.items(), reversed(remarks.items()))
+    }
+    assert len(details) == 1
