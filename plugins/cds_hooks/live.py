@@ -21,7 +21,7 @@ from screening.readers.fhir import FhirReader
 from screening.results.cards.dropped import dropped
 from screening.schema import Schema
 from screening.scoring import score
-from screening.window import newest_before
+from screening.window import half_within, newest_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,8 @@ class LiveData:
                 reading, schema, bundle, sent.patient_id, more.unobtained, result.prediction_time or now,
                 latest=at is None, zone=zone,
             )  # fmt: skip
-        remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id))
+        half = half_within(reading.values, schema, sent.patient_id, result.prediction_time)
+        remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id, half))
         lost = _lost(sent, more) & frozenset(bundle.feature_names)
         return Look(sent.patient_id, result, stale, remarks, more.unobtained, lacking, lost, len(more.contents))
 

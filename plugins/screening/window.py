@@ -120,15 +120,34 @@ def _placed(labels: Sequence[str], places: dict[str, int]) -> Ints:
 
 
 def newest_before(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> dict[str, datetime]:
-    """Return feature → the time of a patient's newest value that is too old to count: a stale chart is no empty one.
+    """Return feature → the time of a patient's newest value, where that is too old to count: a stale chart is no empty one.
 
-    Empty without a window, or without a time. Conditions and stays never grow too old.
+    A feature with a value within the window, or partly within it, is not stale, however old its others are. Empty without
+    a window, or without a time. Conditions and stays never grow too old.
     """
+    ends, first = _outside(table, schema, patient_id, at)
+    return {name: moment(end) for name, end in ends.items() if end <= first}
+
+
+def half_within(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> frozenset[str]:
+    """Return the features of which there is only a value of a day, or longer, that lies in the window in part.
+
+    It does not count, for it may have been measured before; and whether it is too old, nobody knows.
+    """
+    ends, first = _outside(table, schema, patient_id, at)
+    return frozenset(name for name, end in ends.items() if end > first)
+
+
+def _outside(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> tuple[dict[str, int], int]:
+    """Return feature → the end of its newest value until `at`, of those without one within; and where the window begins."""
     if schema.lookback is None or at is None:
-        return {}
-    mine = table[table.patient_id.equals(patient_id) & (table.start <= micros(at - schema.lookback))]
+        return {}, 0
+    now, first = micros(at), micros(at - schema.lookback)
+    mine = table[table.patient_id.equals(patient_id) & (table.end <= now)]
     found: dict[str, int] = {}
-    for name, end in zip(mine.feature.tolist(), mine.end.tolist(), strict=True):
+    within = set()
+    for name, start, end in zip(mine.feature.tolist(), mine.start.tolist(), mine.end.tolist(), strict=True):
         if schema.features[name].fhir_resource not in ("Condition", "Encounter"):
             found[name] = max(end, found.get(name, end))
-    return {name: moment(end) for name, end in found.items()}
+            within |= {name} if start > first else set()
+    return {name: end for name, end in found.items() if name not in within}, first

@@ -1,7 +1,7 @@
 """What was found and did not count, in words for a card: where a value cannot be used, "no value" must not stand."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from screening.observations import Drop
 
@@ -26,19 +26,25 @@ WORDS = {
     "not_a_resource": "no FHIR resource",
     "conflicting_versions": "in two versions that contradict each other",
     "medication_by_reference": "a medication by reference",
-    "after_prediction_time": "of a later time",
+    "after_prediction_time": "of a later time, or of a day that is not over",
     "not_yet_available": "issued later",
     "lone_value": "the only one, and a change needs two",
 }
 """By the reason of the drop, as docs/observations.md tells them."""
 DAILY = frozenset({"before_window", "duplicate", "ended", "not_active"})
 """Reasons that need no word: what is too old is told as stale, what is twice counts once, and what is over is over."""
+HALF = "a value of a day without a time, which lies in the window only in part"
 ANY = "Data"
 """What a remark stands beside that concerns no one feature."""
 
 
-def dropped(drops: Mapping[Drop, int], patient_id: str) -> dict[str, str]:
+def dropped(drops: Mapping[Drop, int], patient_id: str, half_within: Collection[str] = ()) -> dict[str, str]:
     """Say for each feature what of a patient's data did not count; what belongs to nobody is told, too.
+
+    Parameters
+    ----------
+    half_within
+        See `window.half_within`.
 
     Returns
     -------
@@ -49,10 +55,14 @@ def dropped(drops: Mapping[Drop, int], patient_id: str) -> dict[str, str]:
     for (who, feature, reason), count in drops.items():
         if who in (patient_id, "") and reason not in DAILY:
             found.setdefault(feature or ANY, Counter())[reason] += count
-    return {feature: _told(reasons) for feature, reasons in found.items()}
+    return {
+        feature: _told(found.get(feature, Counter()), half=feature in half_within)
+        for feature in [*found, *(name for name in sorted(half_within) if name not in found)]
+    }
 
 
-def _told(reasons: Counter[str]) -> str:
+def _told(reasons: Counter[str], *, half: bool) -> str:
     ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
     parts = [f"{count} {WORDS.get(reason, reason.replace('_', ' '))}" for reason, count in ordered]
+    parts += [HALF] if half else []
     return f"not used: {', '.join(parts)}"
