@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cds_hooks.absences import without_invented_zeros
 from cds_hooks.fetching.fetcher import Fetched, Fetcher
 from cds_hooks.hook_request import HookRequest
 from cds_hooks.prefetch import Prefetch, sort_out
@@ -128,13 +129,15 @@ class LiveData:
             reader.add(content)
         reading = reader.reading()
         matrix = featurize(reading, schema, at or "latest", patient_ids=[sent.patient_id], zone=zone)
+        unknown = frozenset((*sent.problems, *more.problems, *more.unobtained))
+        matrix = without_invented_zeros(matrix, schema, unknown)
         result = score(matrix, schema, bundle)[0]
         stale = newest_before(reading.values, schema, sent.patient_id, result.prediction_time)
         lacking = bool(more.unobtained) and result.outcome is Outcome.INSUFFICIENT_DATA
         if lacking:
             lacking = could_be_scored(
                 reading, schema, bundle, sent.patient_id, more.unobtained, result.prediction_time or now,
-                latest=at is None, zone=zone,
+                unknown=unknown, latest=at is None, zone=zone,
             )  # fmt: skip
         half = half_within(reading.values, schema, sent.patient_id, result.prediction_time)
         remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id, half))

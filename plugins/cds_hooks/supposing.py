@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
 
+from cds_hooks.absences import without_invented_zeros
 from screening.columns import NOT_A_TIME
 from screening.features import featurize
 from screening.model.bundle import ModelBundle
@@ -27,6 +28,7 @@ def could_be_scored(
     unobtained: Collection[str],
     at: datetime,
     *,
+    unknown: Collection[str] = (),
     latest: bool = False,
     zone: tzinfo | None = None,
 ) -> bool:
@@ -38,6 +40,8 @@ def could_be_scored(
         What was obtained.
     at
         The prediction time; in mode `latest` that of the data, or any moment where they have none.
+    unknown
+        All keys of which it is not known whether there is more, those that were sent unreadable among them.
     latest, zone
         As the patient was scored.
     """
@@ -48,6 +52,7 @@ def could_be_scored(
     ]
     whole = Reading(Observations.of_rows([*known, *supposed]), reading.records)
     matrix = featurize(whole, schema, "latest" if latest else at, patient_ids=[patient_id], zone=zone)
+    matrix = without_invented_zeros(matrix, schema, unknown)
     return score(matrix, schema, bundle)[0].outcome is Outcome.SCORED
 
 
