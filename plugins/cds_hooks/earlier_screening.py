@@ -72,18 +72,22 @@ def earlier(
     Returns
     -------
     EarlierScreening or None
-        None where there is none: retracted ones, older ones, and those of other screens or versions are none.
+        None where there is none: retracted ones, older ones, and those of other screens are none.
 
     Raises
     ------
     EarlierUnknownError
-        Nobody could be asked, the answer is of no use, or the newest one cannot be read.
+        Nobody could be asked, the answer is of no use, or the newest one cannot be read; or there are only some by another
+        version of this screen: what they found holds by other rules, and the patient was screened all the same.
     """
     found = _ask(fetcher, call, patient_id, prediction_time, max_age, iss, budget)
     ours = [one for one in found if _is_ours(one, schema, patient_id)]
     dated = [(_occurred(one), one) for one in ours]
-    within = [pair for pair in dated if prediction_time - max_age <= pair[0] <= prediction_time]
+    of_any_version = [pair for pair in dated if prediction_time - max_age <= pair[0] <= prediction_time]
+    within = [pair for pair in of_any_version if _is_of_version(pair[1], schema)]
     if not within:
+        if of_any_version:
+            raise EarlierUnknownError("the last screening cannot be shown: it was by another version of this screen")
         return None
     _, newest = max(within, key=lambda pair: (pair[0], _updated(pair[1]), str(pair[1].get("id"))))
     result = read(newest, schema, patient_id)
@@ -121,7 +125,7 @@ def _is_ours(resource: Mapping[str, Any], schema: Schema, patient_id: str) -> bo
 
     What is of ours but odd counts: that it cannot be read is then said, where leaving it out would say that there is none.
     """
-    screen = {"system": SCHEMA_SYSTEM, "code": schema.name, "version": schema.version}
+    screen = {"system": SCHEMA_SYSTEM, "code": schema.name}
     return (
         resource.get("resourceType") == _KIND
         and _whom(resource) in (patient_id, None)
@@ -129,6 +133,11 @@ def _is_ours(resource: Mapping[str, Any], schema: Schema, patient_id: str) -> bo
         and resource.get("status") not in RETRACTED
         and any(screen.items() <= coding.items() for coding in _objects(resource, "code", "coding"))
     )
+
+
+def _is_of_version(resource: Mapping[str, Any], schema: Schema) -> bool:
+    screen = {"system": SCHEMA_SYSTEM, "code": schema.name, "version": schema.version}
+    return any(screen.items() <= coding.items() for coding in _objects(resource, "code", "coding"))
 
 
 def _whom(resource: Mapping[str, Any]) -> str | None:

@@ -70,14 +70,13 @@ def test_there_may_be_none(make_fetcher: MakeFetcher, stub: Stub) -> None:
     assert find(make_fetcher, stub) is None
 
 
-def screen(**changed: str) -> dict[str, Any]:
+def screen(**changed: str | None) -> dict[str, Any]:
     coding = {"system": "urn:airflow-risk-screening:schema", "code": "sepsis", "version": "1.0.0"}
     return {"coding": [coding | changed]}
 
 
 OTHERS = {
     "another screen": {"code": screen(code="aki")},
-    "another version": {"code": screen(version="0.9.0")},
     "somebody else's code": {"code": screen(system="http://loinc.org")},
     "no code": {"code": None},
     "not ours": {"identifier": [{"system": "urn:other", "value": "x"}]},
@@ -97,6 +96,17 @@ def test_what_is_not_of_this_screen_patient_and_time_is_none(make_fetcher: MakeF
     other = stored("other", **{"prediction": None} | OTHERS[name])
     assert find(make_fetcher, stub, other) is None
     assert find(make_fetcher, stub, other, stored()) == Read("RiskAssessment/ra", 0.85, AT)
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "1.0.1", None])
+def test_one_by_another_version_of_the_screen_alone_is_not_none(
+    make_fetcher: MakeFetcher, stub: Stub, version: str | None
+) -> None:
+    other = stored("other", occurrenceDateTime=at(-1), code=screen(version=version))
+    with pytest.raises(EarlierUnknownError, match="another version of this screen"):
+        find(make_fetcher, stub, other)
+    assert find(make_fetcher, stub, other, stored()) == Read("RiskAssessment/ra", 0.85, AT)
+    assert find(make_fetcher, stub, stored("other", occurrenceDateTime=at(22.1), code=screen(version="0.9.0"))) is None
 
 
 @pytest.mark.parametrize("hours", [22.0, -2.0])

@@ -388,6 +388,18 @@ def test_only_screened_without_an_answer_is_412_and_never_no_card(
             assert "RiskAssessment: the last screening could not be looked up" in answer.json["issue"][0]["diagnostics"]
 
 
+def test_only_screened_takes_a_screening_by_another_version_of_the_screen_for_no_answer(
+    server: SandboxServer, models: Path, schema_file: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "sepsis.yaml"
+    changed.write_text(schema_file.read_text().replace('version: "1.0.0"', 'version: "1.0.1"'))
+    with running(tmp_path / "state", models, **own(server, schemas=changed)) as app:
+        answer = post(app.test_client(), about("high"))
+        assert answer.status_code == 412
+        assert "it was by another version of this screen" in answer.json["issue"][0]["diagnostics"]
+        assert post(app.test_client(), asked(who="never")).json == {"cards": []}
+
+
 def test_only_screened_asks_for_whom_the_data_are_of(
     server: SandboxServer, models: Path, schema_file: Path, tmp_path: Path
 ) -> None:
