@@ -178,6 +178,11 @@ class Screens(Mapping[str, Screen]):
                 )
             if settings.system_actions and schema.outcome is None:
                 raise SettingsError(f"{path.name} has no outcome, which CDS_SYSTEM_ACTIONS=true needs")
+            if settings.system_actions and schema.only_screened:
+                raise SettingsError(
+                    f"{path.name} has only_screened, and CDS_SYSTEM_ACTIONS=true would make each look at a chart the last "
+                    "screening: one low score, and the patient gets no card until the next night. Use one of the two"
+                )
             try:
                 screen = Screen(schema, settings, check_every)
             except ModelError as error:

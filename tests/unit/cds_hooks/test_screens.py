@@ -411,6 +411,7 @@ def test_schemas_that_cannot_be_served_are_refused_with_a_sentence(models: Path,
     for name, content, words in (
         ("a", text.replace("model: sepsis\n", ""), "names no model"),
         ("b", text.replace("outcome:", "# outcome:"), "has no outcome"),
+        ("c", text + "\nonly_screened: true\n", "until the next night"),
     ):
         folder = tmp_path / name
         folder.mkdir()
