@@ -14,12 +14,13 @@ from cds_hooks.prefetch import Prefetch, sort_out
 from cds_hooks.refusals import Refusal
 from cds_hooks.settings import Settings
 from cds_hooks.supposing import could_be_scored
+from cds_hooks.unused import unused
 from screening.features import featurize
 from screening.fhir_client.budget import Budget
 from screening.model.bundle import ModelBundle
-from screening.outcome import Outcome, PatientResult
+from screening.outcome import Outcome, PatientResult, RiskLevel
 from screening.readers.fhir import FhirReader
-from screening.results.cards.dropped import dropped
+from screening.results.cards.dropped import dropped, not_usable
 from screening.schema import Schema
 from screening.scoring import score
 from screening.window import half_within, newest_before
@@ -46,6 +47,8 @@ class Look:
     incomplete
         Features whose data, or a part of them, were lost: sent in a way that cannot be read, or asked for in vain. One that
         was not sent and that nobody may be asked for is not among them: an EHR may have no such data to send.
+    unused
+        Features of a low risk of which something of the window was found and did not count: it may tell of another risk.
     fetched
         How many keys were fetched.
     """
@@ -57,6 +60,7 @@ class Look:
     unobtained: Mapping[str, str]
     lacking: bool
     incomplete: frozenset[str]
+    unused: frozenset[str]
     fetched: int
 
 
@@ -141,8 +145,25 @@ class LiveData:
             )  # fmt: skip
         half = half_within(reading.values, schema, sent.patient_id, result.prediction_time)
         remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id, half))
-        lost = _lost(sent, more) & frozenset(bundle.feature_names)
-        return Look(sent.patient_id, result, stale, remarks, more.unobtained, lacking, lost, len(more.contents))
+        inputs = frozenset(bundle.feature_names)
+        beside: frozenset[str] = frozenset()
+        observed = frozenset(matrix.observed.feature)
+        if result.risk_level is RiskLevel.LOW and not_usable(matrix.drops, sent.patient_id, observed):
+            beside = unused(
+                (*sent.contents, *more.contents), schema, sent.patient_id, result.prediction_time or now,
+                observed=observed, bases=bases, zone=zone, latest=at is None,
+            )  # fmt: skip
+        return Look(
+            sent.patient_id,
+            result,
+            stale,
+            remarks,
+            more.unobtained,
+            lacking,
+            _lost(sent, more) & inputs,
+            (beside | half) & inputs,
+            len(more.contents),
+        )
 
     def _at(self, now: datetime) -> datetime | None:
         return None if self.settings.prediction_time == "latest" else now

@@ -5,7 +5,7 @@ the patient is                                        the answer
 ====================================================  ===============================================
 scored moderate or high                               a card: warning or critical
 scored low                                            no card
-scored low, but part of its data was lost             an info card that says which
+scored low, and data were lost or could not be used   an info card that says which
 not scored for want of data, screened not long ago    that screening's result as a card, with its time
 not scored: what was obtained is too little           an info card that says what is missing
 not scored: what is needed could not be obtained      412
@@ -125,7 +125,8 @@ class Answers:
 
     def _scored(self, call: _Call, seen: Look) -> Given:
         result, loaded = seen.result, call.loaded
-        card = risk_card(result, loaded.cards, incomplete=seen.incomplete, **self._around(call, seen))
+        doubtful = seen.incomplete | (seen.unused if result.risk_level is RiskLevel.LOW else frozenset())
+        card = risk_card(result, loaded.cards, incomplete=doubtful, **self._around(call, seen))
         body: dict[str, Any] = {"cards": [card] if card else []}
         # What was scored on a part of the data is for the chart, and not for the record: the batch would write nothing.
         if self.settings.system_actions and loaded.assessment and not seen.incomplete:

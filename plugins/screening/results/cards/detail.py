@@ -31,7 +31,9 @@ def scored(
     when = f", as of {minute(result.prediction_time)}" if result.prediction_time else ""
     parts = [f"**{level}: {percentage(probability)}%**{when}. {context.bounds_told}"]
     if lost := [escaped(words.display) for name, words in context.features.items() if name in incomplete]:
-        parts.append(f"**Incomplete:** data were lost on their way, and the risk may be another: {', '.join(lost)}.")
+        parts.append(
+            f"**Incomplete:** data were lost or could not be used, and the risk may be another: {', '.join(lost)}."
+        )
     if imputed := result.imputed:
         parts.append(f"**Preliminary:** {len(imputed)} of {len(result.inputs)} inputs not observed, but stood in for.")
     rows = [_row(item, context, shown_at, stale, remarks) for item in result.inputs]

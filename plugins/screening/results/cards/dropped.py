@@ -33,6 +33,14 @@ WORDS = {
 """By the reason of the drop, as docs/observations.md tells them."""
 DAILY = frozenset({"before_window", "duplicate", "ended", "not_active"})
 """Reasons that need no word: what is too old is told as stale, what is twice counts once, and what is over is over."""
+UNREADABLE = frozenset({
+    "no_time", "bad_time", "time_without_zone", "not_a_quantity", "comparator", "no_unit", "unknown_unit",
+    "unit_contradiction", "incompatible_unit", "conflicting_versions", "modifier_extension", "medication_by_reference",
+    "after_prediction_time", "not_yet_available",
+})  # fmt: skip
+"""Reasons by which a value of the patient's does not count that may well tell of the patient's state."""
+UNLIKELY = frozenset({"out_of_range", "foreign_subject", "no_subject"})
+"""Reasons that seldom tell of it, and matter where there is nothing else: a unit or a patient may be named amiss."""
 HALF = "a value of a day without a time, which lies in the window only in part"
 ANY = "Data"
 """What a remark stands beside that concerns no one feature."""
@@ -59,6 +67,21 @@ def dropped(drops: Mapping[Drop, int], patient_id: str, half_within: Collection[
         feature: _told(found.get(feature, Counter()), half=feature in half_within)
         for feature in [*found, *(name for name in sorted(half_within) if name not in found)]
     }
+
+
+def not_usable(drops: Mapping[Drop, int], patient_id: str, observed: Collection[str]) -> frozenset[str]:
+    """Return the features of which something was found that may tell of the patient's state and could not be used.
+
+    Parameters
+    ----------
+    observed
+        Features of which a value counts.
+    """
+    return frozenset(
+        feature
+        for who, feature, reason in drops
+        if who in (patient_id, "") and (reason in UNREADABLE or (reason in UNLIKELY and feature not in observed))
+    )
 
 
 def _told(reasons: Counter[str], *, half: bool) -> str:
