@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from tests.charts import SICK, T, chart, observation, patient, sepsis
+from tests.charts import SICK, Resource, T, chart, observation, patient, sepsis
 from tests.unit.cds_hooks.sidecars import asked, card, published, running
 
 from screening.readers.fhir import read
@@ -19,9 +19,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         yield made
 
 
-def rows(app: Flask, *resources: dict[str, object]) -> dict[str, list[str]]:
+def rows(app: Flask, *resources: Resource, person: Resource | None = None) -> dict[str, list[str]]:
     """Return the cells of the card's table by their input."""
-    detail = card(app.test_client(), asked([patient(), *resources]))["detail"]
+    detail = card(app.test_client(), asked([person or patient(), *resources]))["detail"]
     lines = [line for line in detail.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {first: rest for first, *rest in cells}
@@ -64,3 +64,10 @@ def test_every_feature_without_a_value_that_counts_is_one_of_the_two() -> None:
     assert set(newest_before(table, sepsis(), "p", T)) == {"wbc"}
     assert half_within(table, sepsis(), "p", T) == {"lactate"}
     assert half_within(table, sepsis(), "p", None) == frozenset()
+
+
+def test_ch4f_a_sex_that_is_not_told_is_not_one_of_the_last_day(app: Flask) -> None:
+    (person, *others) = chart("p", {name: value for name, value in SICK.items() if name != "lactate"}, gender="unknown")
+    found = rows(app, *others, person=person)
+    assert found["Sex (male 1, female 0)"][-1] == "**imputed** by the model itself; no value"
+    assert found["Lactate"][-1] == "**imputed** by the model itself; no value in the last 24 h"

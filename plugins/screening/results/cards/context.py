@@ -22,11 +22,15 @@ RESEARCH = "Output of a screening model, not a diagnosis: research software, not
 
 @dataclass(frozen=True, slots=True)
 class FeatureWords:
-    """A feature as cards name it; `order` is its coding in the schema as FHIR, None where nothing can be ordered."""
+    """A feature as cards name it; `order` is its coding in the schema as FHIR, None where nothing can be ordered.
+
+    `ages` tells whether its values grow too old to count: a sex, a Condition and a stay do not.
+    """
 
     display: str
     how: str
     order: Mapping[str, str] | None
+    ages: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +186,8 @@ def _words(feature: Feature) -> FeatureWords:
         order = {"system": feature.order.system, "code": feature.order.code}
         if display := feature.order.display.strip():
             order["display"] = display
-    return FeatureWords(feature.display.strip() or feature.name, feature.how, order)
+    ages = feature.fhir_resource not in ("Patient", "Condition", "Encounter")
+    return FeatureWords(feature.display.strip() or feature.name, feature.how, order, ages)
 
 
 def _bounds(levels: RiskLevels, threshold: float | None) -> str:

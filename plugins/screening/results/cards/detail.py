@@ -79,6 +79,7 @@ def _remarks(
     item: Input, context: CardContext, shown_at: datetime, stale: Mapping[str, datetime], remarks: Mapping[str, str]
 ) -> str:
     told = []
+    known = context.features.get(item.feature)
     if item.imputed:
         told.append("**imputed**" if item.value is not None else "**imputed** by the model itself")
         if old := stale.get(item.feature):
@@ -87,9 +88,9 @@ def _remarks(
                 f"**stale:** the newest value is of {minute(old)} ({_age(shown_at, old)}), {limit}, and not used"
             )
         elif not remarks.get(item.feature):
-            told.append(f"no value in the last {context.lookback}" if context.lookback else "no value")
+            bound = context.lookback and (known is None or known.ages)
+            told.append(f"no value in the last {context.lookback}" if bound else "no value")
     elif item.count > 1:
-        known = context.features.get(item.feature)
         told.append(f"{known.how if known else 'of'} of {item.count} values")
     if remark := remarks.get(item.feature):
         told.append(escaped(remark))
