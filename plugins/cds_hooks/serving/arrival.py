@@ -14,6 +14,7 @@ from cds_hooks.serving.chunked import ChunkedBody
 MAX_HEAD = 65_536
 """Bytes of request line and headers together; a JWT takes one or two thousand."""
 _TO_TOO_LONG = "The request's line or its headers are longer than this service reads."
+_OTHER_CODING = "This service reads no transfer coding but chunked."
 
 
 class Arrival:
@@ -94,6 +95,7 @@ class Arrival:
         self._request = request = _parse(self._cfg, head, self._peer, self._number)
         reader = request.body.reader
         if isinstance(reader, ChunkedReader):
+            _check_codings(request)
             self._chunks = ChunkedBody(self._max_body)
         else:
             self._length = int(reader.length)
@@ -125,6 +127,13 @@ class Arrival:
         return b""
 
 
+def _check_codings(request: Any) -> None:
+    """Refuse what is in chunks and coded besides: gunicorn takes `gzip, chunked`, and nobody here would undo the gzip."""
+    codings = [value for name, value in request.headers if name == "TRANSFER-ENCODING"]
+    if [value.lower() for value in codings] != ["chunked"]:
+        raise Refusal(501, _OTHER_CODING)
+
+
 def _parse(cfg: Any, head: bytes, peer: Any, number: int) -> Any:
     """Return gunicorn's reading of a head; a refusal repeats nothing of it, for it may hold a token."""
     try:
@@ -134,7 +143,7 @@ def _parse(cfg: Any, head: bytes, peer: Any, number: int) -> Any:
     except errors.LimitRequestHeaders as error:
         raise Refusal(431, _TO_TOO_LONG) from error
     except errors.UnsupportedTransferCoding as error:
-        raise Refusal(501, "This service reads no transfer coding but chunked.") from error
+        raise Refusal(501, _OTHER_CODING) from error
     except errors.ExpectationFailed as error:
         raise Refusal(417, "This service knows no expectation but 100-continue.") from error
     except (errors.ParseException, errors.NoMoreData, StopIteration) as error:
