@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
+from cds_hooks.json_body import read_object
 from cds_hooks.refusals import Refusal
 from screening.feedback.entries import FeedbackEntry, Outcome, Reason
 
@@ -48,11 +47,7 @@ def parse_feedback(body: bytes) -> list[FeedbackEntry]:
         400: the body is no JSON object with an array `feedback`, or an entry lacks or breaks a field; the text names up to
         ten of them, and repeats no value. 413: more than `MAX_ENTRIES` entries.
     """
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Refusal(400, "The body is not JSON in UTF-8.") from None
-    entries = found.get("feedback") if isinstance(found, dict) else None
+    entries = read_object(body).get("feedback")
     if not isinstance(entries, list):
         raise Refusal(400, "The body must be an object with an array `feedback`.", diagnostics="feedback")
     if len(entries) > MAX_ENTRIES:

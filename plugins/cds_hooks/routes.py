@@ -93,6 +93,9 @@ def _caller(parts: Sidecar) -> Caller | None:
 def _body() -> bytes:
     if request.mimetype != "application/json":
         raise Refusal(415, "the body must be JSON, and say so: Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        # What is packed is not unpacked here, and what only claims to be would be another body to a gateway that unpacks it.
+        raise Refusal(415, "the body must not be compressed: no Content-Encoding is read")
     body = request.get_data(cache=False)
     # werkzeug cuts a body in chunks off at the limit, and what it leaves could be taken for a whole one.
     at_limit = request.content_length is None and len(body) == request.max_content_length
