@@ -65,6 +65,7 @@ def create_app(
     """
     ehrs: tuple[Ehr, ...] = load_ehrs(settings.ehrs, allow_http=settings.allow_http) if settings.ehrs else ()
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _warn_of_openness(settings.state)
     if settings.allow_http:
         log.warning("CDS_ALLOW_HTTP=true: to EHRs with http URLs, access tokens and patients' data go unencrypted")
     servers = [(ehr.iss, url) for ehr in ehrs for url in ehr.fhir_servers]
@@ -89,6 +90,17 @@ def create_app(
     app.register_blueprint(operations)
     _answer_errors(app)
     return app
+
+
+def _warn_of_openness(state: Path) -> None:
+    mode = state.stat().st_mode & 0o777
+    if mode & 0o077:
+        log.warning(
+            "CDS_STATE: other users of this machine can look into %s, or write there and make a used token good again; "
+            "its mode is %o and should be 700",
+            state,
+            mode,
+        )
 
 
 def _verifier(settings: Settings, ehrs: tuple[Ehr, ...], clock: Callable[[], datetime]) -> Verifier | None:

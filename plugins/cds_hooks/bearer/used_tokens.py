@@ -46,6 +46,8 @@ class UsedTokens:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # For its owner alone, and SQLite's helper files are made like it: whoever can write here makes a token good again.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")

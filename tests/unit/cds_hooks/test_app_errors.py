@@ -169,8 +169,20 @@ def test_an_answer_is_for_nobody_s_cache(app: Flask) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_state_s_folder_is_nobody_else_s(tmp_path: Path) -> None:
+def test_the_state_s_folder_is_nobody_else_s(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     published(tmp_path / "models", "1")
     with running(tmp_path / "a" / "state", tmp_path / "models"):
         assert (tmp_path / "a" / "state").stat().st_mode & 0o077 == 0
         assert (tmp_path / "a" / "state" / "feedback.db").stat().st_mode & 0o077 == 0
+    assert "CDS_STATE" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701, 0o720], ids=oct)
+def test_a_state_s_folder_that_is_open_to_others_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    published(tmp_path / "models", "1")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(mode)
+    with running(tmp_path / "state", tmp_path / "models"):
+        assert f"its mode is {mode:o} and should be 700" in caplog.text

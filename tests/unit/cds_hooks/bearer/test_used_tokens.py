@@ -183,3 +183,9 @@ def test_several_workers_may_make_the_file_at_once(path: Path) -> None:
     assert [store.use("iss", "jti", until=10, now=0) for store in stores] == [True] + [False] * 7
     for store in stores:
         store.close()
+
+
+def test_ch67_the_file_and_sqlite_s_own_beside_it_are_their_owner_s_alone(store: UsedTokens, path: Path) -> None:
+    assert store.use("iss", "jti", until=10, now=0)
+    modes = {one.name: one.stat().st_mode & 0o777 for one in path.parent.iterdir()}
+    assert modes == dict.fromkeys((path.name, f"{path.name}-wal", f"{path.name}-shm"), 0o600)
