@@ -3,6 +3,7 @@
 from typing import Any
 
 from cds_hooks.screens import Screens
+from cds_hooks.settings import Settings
 
 MANY_WAITING = 1_000
 """Cards that are not written yet: more than a worker's busiest seconds leave."""
@@ -29,21 +30,22 @@ def feedback_warnings(*, failing: bool, waiting: int, lost: int) -> list[str]:
     return [sentence for sentence, holds in told.items() if holds]
 
 
-def readiness(screens: Screens) -> tuple[bool, dict[str, Any]]:
+def readiness(screens: Screens, settings: Settings) -> tuple[bool, dict[str, Any]]:
     """Return whether every service can answer, and what each answers with.
 
     Returns
     -------
     bool, dict
         The dict has `status` (`ready` or `not ready`) and `services`: id → `ready`, model `name`, `version`, `sha256`, its
-        `warnings`, and the `problem` of one that is not ready.
+        `warnings`, and the `problem` of one that is not ready: without the folders of this machine, which the log has, for
+        whoever reaches the port may ask.
     """
     services: dict[str, Any] = {}
     for key, screen in screens.items():
         screen.refresh()
         state = screen.state
         if isinstance(state, str):
-            services[key] = {"ready": False, "problem": state}
+            services[key] = {"ready": False, "problem": without_folders(state, settings)}
             continue
         bundle = state.bundle
         services[key] = {
@@ -55,3 +57,14 @@ def readiness(screens: Screens) -> tuple[bool, dict[str, Any]]:
             services[key]["warnings"] = list(bundle.warnings)
     ready = all(one["ready"] for one in services.values())
     return ready, {"status": "ready" if ready else "not ready", "services": services}
+
+
+def without_folders(words: str, settings: Settings) -> str:
+    """Return what is wrong with a model as a stranger may read it."""
+    folders = {settings.models: "the registry"}
+    if settings.model_file is not None:
+        folders[settings.model_file.parent] = "its folder"
+    # The longer first, for one may lie in the other. A relative one tells nothing, and may be a word like any other.
+    for folder in sorted((one for one in folders if one.is_absolute() and one.name), key=str, reverse=True):
+        words = words.replace(f"{folder}/", "").replace(str(folder), folders[folder])
+    return words

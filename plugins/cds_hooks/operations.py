@@ -25,7 +25,7 @@ def live() -> Response:
 def ready() -> Response:
     """Tell which model every service answers with, and trouble with feedback; 503 where a service has no model."""
     parts = sidecar()
-    yes, body = readiness(parts.screens)
+    yes, body = readiness(parts.screens, parts.settings)
     kept = parts.feedback
     if told := feedback_warnings(failing=kept.failing, waiting=kept.waiting, lost=parts.metrics.lost()):
         body["warnings"] = told

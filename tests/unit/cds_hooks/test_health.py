@@ -7,6 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from tests.unit.cds_hooks.sidecars import SCHEMA_FILE, asked, post, published, running
 
+from cds_hooks.health import without_folders
+from cds_hooks.settings import Settings
 from screening.model.bundle import ModelBundle
 
 
@@ -76,3 +78,21 @@ def test_ch83_a_probe_finds_what_has_come_since(client: FlaskClient, models: Pat
     assert (answer.status_code, answer.json["status"]) == (200, "ready")
     assert answer.json["services"]["later-risk"]["model"]["version"] == "2"
     assert answer.json["services"]["sepsis-risk"]["model"]["version"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("/srv/r/sepsis/1/model.pkl: is broken", "sepsis/1/model.pkl: is broken"),
+        ("/srv/r: no such folder", "the registry: no such folder"),
+        ("/srv/r/own/m.pkl: no manifest in /srv/r", "m.pkl: no manifest in the registry"),
+    ],
+)
+def test_ch83_what_is_wrong_is_told_without_the_folders_of_the_machine(words: str, told: str) -> None:
+    settings = Settings(auth="off", models=Path("/srv/r"), model_file=Path("/srv/r/own/m.pkl"))
+    assert without_folders(words, settings) == told
+
+
+def test_ch83_a_relative_folder_is_no_word_to_be_taken_out() -> None:
+    settings = Settings(auth="off", models=Path(), model_file=Path("m"))
+    assert without_folders("m: is broken. Mend it", settings) == "m: is broken. Mend it"
