@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from markdown_it import MarkdownIt
 from tests.unit.cds_hooks.sidecars import asked, card, model_bytes, published, running
 
 from cds_hooks.model_cards import POLICY
@@ -47,6 +48,12 @@ def test_ch4a_a_card_s_link_leads_to_the_page(client: FlaskClient) -> None:
     assert "<title>Model card: sepsis 2+b</title>" in answer.text
 
 
+def test_whoever_asks_again_costs_no_second_rendering(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.get("/models/sepsis/1/model-card").text
+    monkeypatch.setattr(MarkdownIt, "render", None)
+    assert client.get("/models/sepsis/1/model-card").text == first
+
+
 def test_the_card_of_a_champion_that_was_is_still_there(client: FlaskClient) -> None:
     assert "<em>before</em>" in client.get("/models/sepsis/1/model-card").text
 
@@ -60,6 +67,7 @@ def test_no_word_of_a_card_runs_or_loads_anything(client: FlaskClient) -> None:
     assert answer.headers["Content-Security-Policy"] == POLICY
     assert POLICY.startswith("default-src 'none'")
     assert "script-src" not in POLICY
+    assert {"base-uri 'none'", "form-action 'none'"} <= set(POLICY.split("; "))  # these default-src does not cover
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
