@@ -21,6 +21,7 @@ from screening.scoring import DECIMALS, level
 STANDING = ("final", "preliminary", "amended", "corrected")
 """Statuses of an assessment that stands; `entered-in-error` and `cancelled` were taken back."""
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_LONGEST_NAME = 255
 _SHA = re.compile(r"sha256:([0-9a-f]{64})\b")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -171,8 +172,13 @@ def _is_coding(concept: Any, system: str, code: str, version: str | None = None)
 def _names_model(method: Any) -> bool:
     coding = _coding(method)
     text = _at(method, "text")
-    named = all(isinstance(coding.get(name), str) and coding[name].strip() for name in ("code", "version"))
+    named = all(_is_name(coding.get(name)) for name in ("code", "version"))
     return named and coding.get("system") == MODEL_SYSTEM and isinstance(text, str) and len(_SHA.findall(text)) == 1
+
+
+def _is_name(value: Any) -> bool:
+    """Tell a name that can be kept and shown: what a database refuses, such as U+0000, would take other cards with it."""
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= _LONGEST_NAME and value.isprintable()
 
 
 def _coding(concept: Any) -> Mapping[str, Any]:
