@@ -3,6 +3,7 @@
 A message carries the method, the path, the status and R4 issue codes: no query, no diagnostics, no body.
 """
 
+import re
 from urllib.parse import urlsplit
 
 from screening.errors import FhirFatalError, FhirGone, FhirNotFhir, FhirNotFound, FhirTemporaryError
@@ -44,6 +45,7 @@ def error_of(request: Request, reply: Reply, address: ServerAddress, now: float)
     return FhirFatalError(f"{what}; {advice}" if advice else what, status=reply.status)
 
 
+_SHOWN = re.compile(r"[!-~]{1,200}")
 _REDIRECTED = "set the base URL to the server's final address"
 
 
@@ -73,11 +75,11 @@ def _codes(reply: Reply) -> str:
 
 
 def _target(reply: Reply) -> str:
-    """Name where a redirect leads, without query and credentials."""
+    """Name where a redirect leads, without query and credentials; not where it could write a log of its own."""
     try:
         parts = urlsplit(reply.headers.get("Location", ""))
         host, port = parts.hostname or "", f":{parts.port}" if parts.port else ""
     except ValueError:
         return ""
     target = f"{parts.scheme}://{host}{port}{parts.path}" if host else parts.path
-    return f" to {target}" if target else ""
+    return f" to {target}" if _SHOWN.fullmatch(target) else ""

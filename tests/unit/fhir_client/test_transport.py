@@ -183,7 +183,11 @@ def test_redirects_are_not_followed_but_explained(stub: Stub, make_client: MakeC
     assert len(stub.calls) == 1
 
 
-@pytest.mark.parametrize("location", ["", "https://[broken", "/fhir/elsewhere?x=MARKER"])
+@pytest.mark.parametrize(
+    "location",
+    ["", "https://[broken", "/fhir/elsewhere?x=MARKER", "/\x1b[2JMARKER", "/MARKER\x85x", f"/MARKER{'x' * 300}"],
+    ids=range(6),
+)
 def test_redirects_to_nowhere_are_explained_too(stub: Stub, make_client: MakeClient, location: str) -> None:
     stub.script(Out(302, headers={"Location": location}))
     with pytest.raises(FhirFatalError, match="302, a redirect") as caught:
