@@ -1,5 +1,6 @@
 """Keep requests and answers as files, named like the charts; tokens are in none of them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from screening.hook_client.request_bodies import without_token
 
 
 def save(folder: Path, name: str, request: dict[str, Any], answer: Answer) -> None:
-    """Write NAME.request.json and NAME.response.json, in place of older ones; both hold what the chart holds.
+    """Write NAME.request.json and NAME.response.json, in place of older ones; both hold what the chart holds, and only their
+    owner may read them.
 
     No answer leaves no response file; one that is no JSON is written as it came, to NAME.response.txt.
 
@@ -32,9 +34,16 @@ def save(folder: Path, name: str, request: dict[str, Any], answer: Answer) -> No
             if content is None:
                 (folder / file).unlink(missing_ok=True)  # an older answer is none to this request
             else:
-                (folder / file).write_bytes(content)
+                _write_for_us_alone(folder / file, content)
     except OSError as error:
         raise DataFileError(f"{folder}: the requests cannot be saved: {error.strerror}") from None
+
+
+def _write_for_us_alone(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, an older one too: it holds what the chart holds."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
 
 
 def _pretty(content: Any) -> bytes:

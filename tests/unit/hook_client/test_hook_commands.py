@@ -79,6 +79,8 @@ def test_ch53_what_is_saved_holds_no_token(folder: Path, tmp_path: Path, capsys:
     kid = re.findall(r"^kid (\S+)$", capsys.readouterr().out, re.MULTILINE)[0]
     (public,) = json.loads((tmp_path / "keys" / "jwks.json").read_text())["keys"]
     (tmp_path / "token").write_text("marker-token")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "high_risk_patient.request.json").write_text("{}")  # of an earlier call, open to all
     with StubService(iss="https://ehr.example.org", keys={kid: public}) as stub:
         status, out, _ = run(
             capsys, "cds-client", "--url", stub.url, "--data", folder, "--save", tmp_path / "kept",
@@ -86,6 +88,7 @@ def test_ch53_what_is_saved_holds_no_token(folder: Path, tmp_path: Path, capsys:
             "--fhir-server", "https://fhir.example.org/r4", "--fhir-token-file", tmp_path / "token",
         )  # fmt: skip
     assert (status, len(stub.tokens)) == (0, 4)
+    assert {one.stat().st_mode & 0o777 for one in (tmp_path / "kept").iterdir()} == {0o600}
     kept = {one.name: one.read_text() for one in (tmp_path / "kept").iterdir()}
     assert sorted(kept) == [
         f"{level}_risk_patient.{kind}.json" for level in ("high", "low", "moderate") for kind in ("request", "response")
