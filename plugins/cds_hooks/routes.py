@@ -11,6 +11,7 @@ from cds_hooks import hook_request, request_log
 from cds_hooks.bearer import Caller
 from cds_hooks.discovery import discovery
 from cds_hooks.feedback_request import parse_feedback
+from cds_hooks.host import check_host
 from cds_hooks.refusals import Refusal
 from cds_hooks.service import Given
 from cds_hooks.sidecar import Sidecar, sidecar
@@ -81,9 +82,10 @@ def _caller(parts: Sidecar) -> Caller | None:
     Raises
     ------
     Refusal
-        401 where a token is required and there is none that holds.
+        401 where a token is required and there is none that holds; 421 where none is, and the call is by a strange name.
     """
     if parts.verifier is None:
+        check_host(request.headers.get("Host"), parts.settings.base_url)
         return None
     caller = parts.verifier.verify(request.headers.get("Authorization"), request.path)
     g.facts.update(iss=request_log.plain(caller.iss), jti=request_log.plain(caller.jti))
