@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy import exc as wrong
+from sqlalchemy.util import immutabledict
 
 from screening.errors import DataFileError, FatalError, TemporaryError
 from screening.feedback import tables
@@ -56,7 +57,8 @@ class Database:
     @property
     def name(self) -> str:
         """The URL without user, password and options."""
-        return self._url.set(username=None, password=None, query={}).render_as_string()
+        # `set` would take None for "as it is".
+        return self._url._replace(username=None, password=None, query=immutabledict()).render_as_string()
 
     @property
     def file(self) -> Path | None:
