@@ -13,12 +13,12 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         settings = from_environment()
+        from cds_hooks.gunicorn_conf import WARM, Sidecar, application, begin_figures, options
+
+        begin_figures(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    from cds_hooks.gunicorn_conf import WARM, Sidecar, application, begin_figures, options
-
-    begin_figures(settings)
     Sidecar(options(settings), application, WARM).run()
     return 0
 

@@ -13,7 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from cds_hooks.serving.worker import LoopWorker
-from cds_hooks.settings import Settings
+from cds_hooks.settings import Settings, SettingsError
 from screening.errors import ScreeningError
 
 WARM = ("cds_hooks.app", "joblib", "pandas", "sklearn.ensemble", "xgboost")
@@ -100,12 +100,20 @@ def begin_figures(settings: Settings) -> None:
     """Let this run's figures begin at nothing, in the folder that the workers share.
 
     prometheus_client looks for the variable when it is imported, and the parent process imports it for all.
+
+    Raises
+    ------
+    SettingsError
+        The state folder cannot be made or written.
     """
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # first: a parent is made with the usual mode
     folder = _figures(settings)
-    for old in folder.glob("*.db"):
-        old.unlink()
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # first: a parent is made with the usual mode
+        for old in folder.glob("*.db"):
+            old.unlink()
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"CDS_STATE: {settings.state} cannot be made or written: {error.strerror}") from None
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 

@@ -68,6 +68,14 @@ def test_ch60_without_auth_no_public_port(tmp_path: Path) -> None:
     assert "CDS_AUTH=off on a port that other machines reach" in done.stderr
 
 
+def test_a_state_s_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, CDS_AUTH="off", CDS_STATE="/proc/nowhere/state")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "CDS_STATE: /proc/nowhere/state cannot be made or written: No such file or directory"
+    ]
+
+
 def test_the_state_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # put back at the end
     begin_figures(Settings(auth="off", state=tmp_path / "state"))
