@@ -189,7 +189,7 @@ def test_ch47_ch4a_source_and_links_are_absolute_and_lead_to_the_model_card(ehr:
 
 def test_ch47_the_public_address_is_what_is_set_and_not_the_host_header(make_ehr: MakeEhr) -> None:
     ehr = make_ehr(base_url="https://cds.example.org/hospital")
-    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    headers = {"Host": "evil", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     card = ehr.card(call(), headers=headers)
     assert card["source"]["url"] == "https://cds.example.org/hospital/models/sepsis/1.0.0/model-card"
     assert "evil" not in json.dumps(card)
