@@ -5,16 +5,21 @@ none. On a card that is told beside the input; with a low risk there is no card 
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from screening.features import PredictionTime, featurize
-from screening.queries import DATE_PARAM, MARGIN
+from screening.queries import DATE_PARAM
 from screening.readers.fhir import FhirReader
 from screening.readers.fhir_fields import Dropped, effective, when
 from screening.results.cards.dropped import not_usable
 from screening.schema import Schema
 from screening.times import micros
+
+AHEAD = timedelta(minutes=5)
+"""As far as a clock by which values are charted may be ahead of ours. What is of later yet is none of a chart opened now: it
+is known where records of the past are looked at as of a moment within them.
+"""
 
 
 def unused(
@@ -28,7 +33,7 @@ def unused(
     zone: tzinfo | None,
     latest: bool,
 ) -> frozenset[str]:
-    """Return the features of which something of the window, or a little later, was found and did not count.
+    """Return the features of which something of the window, or later by a clock's error, was found and did not count.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ def unused(
     """
     reader = FhirReader(schema, [patient_id], bases, zone)
     first = None if schema.lookback is None else micros(at - schema.lookback)
-    last = micros(at + MARGIN)
+    last = micros(at + AHEAD)
     for content in contents:
         reader.add(_of_late(content, first, last, zone))
     t: PredictionTime = "latest" if latest else at
@@ -52,7 +57,7 @@ def unused(
 
 
 def _of_late(content: Any, first: int | None, last: int, zone: tzinfo | None) -> Any:
-    """Return the content, in the same wrapping, without what was surely measured before or long after."""
+    """Return the content, in the same wrapping, without what was surely measured before, or is of later."""
     if isinstance(content, list):
         return [one for one in content if _is_of_late(one, first, last, zone)]
     if isinstance(content, dict) and isinstance(content.get("entry"), list):
@@ -70,4 +75,5 @@ def _is_of_late(resource: Any, first: int | None, last: int, zone: tzinfo | None
         time = when(resource.get("authoredOn"), None, zone) if ordered else effective(resource, zone)
     except Dropped:
         return True
-    return (first is None or time.end > first) and time.start <= last
+    # An unknown availability is before every time.
+    return (first is None or time.end > first) and time.start <= last and time.available <= last

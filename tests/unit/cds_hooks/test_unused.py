@@ -68,7 +68,8 @@ SILENT = {
     "never measured": lactate(valueQuantity=None, dataAbsentReason={"text": "clotted"}),
     "unreadable and old": lactate(unit="mmol/Lblood", hours=24),
     "unreadable and of another year": lactate(valueQuantity=None, valueString="?", hours=9000),
-    "of another year to come": lactate(hours=-9000),
+    "of an hour to come": lactate(hours=-1),
+    "released in an hour": lactate(issued=at(-1)),
     "old": lactate(hours=30),
     "what no schema asks for": lactate(code={"coding": [{"system": "urn:x", "code": "y"}]}),
 }
