@@ -60,7 +60,9 @@ def test_ch30_ch31_what_was_sent_and_is_lost_is_told_of_a_low_risk(app: Flask, l
     assert shown["indicator"] == "info"
     assert "Risk: LOW (" in shown["summary"]
     assert shown["summary"].endswith("from incomplete data: Lactate")
-    assert "**Incomplete:** data were lost on their way, and the risk may be another: Lactate." in shown["detail"]
+    assert (
+        "**Incomplete:** data were lost or could not be used, and the risk may be another: Lactate." in shown["detail"]
+    )
     assert "systemActions" not in answer  # the batch writes nothing of a patient of whom an answer was an error
 
 
