@@ -174,9 +174,11 @@ def expected(
     uuids, remarks = iter(_uuids(answer)), _unused(answer, schema)
     make = risk_card if result.outcome is Outcome.SCORED else not_computed_card
     context = card_context(schema, model, BASE_URL)
+    doubted = {"incomplete": _doubted(answer, remarks, schema)} if result.risk_level == "low" else {}
     card = make(
-        result, context, new_id=lambda: next(uuids), shown_at=result.prediction_time, stale=stale, remarks=remarks
-    )
+        result, context, new_id=lambda: next(uuids), shown_at=result.prediction_time, stale=stale, remarks=remarks,
+        **doubted,
+    )  # fmt: skip
     body: Json = {"cards": [card] if card else []}
     if result.outcome is Outcome.SCORED:
         body["systemActions"] = [{"type": "create", "resource": without_the_servers(screened.written[who])}]
@@ -193,6 +195,14 @@ def _unused(answer: Json, schema: Schema) -> dict[str, str]:
         if words:
             found[feature.name] = words[1].strip()
     return found
+
+
+def _doubted(answer: Json, remarks: Mapping[str, str], schema: Schema) -> set[str]:
+    """Return the inputs for which a low risk is a card: none but those of which something was found and did not count."""
+    said = "\n".join(card["detail"] for card in answer["cards"])
+    paragraph = re.search(r"the risk may be another: (.+)\.$", said, re.M)
+    named = set(unescape(paragraph[1]).split(", ")) if paragraph else set()
+    return {name for name in remarks if schema.features[name].display in named}
 
 
 def _uuids(answer: Json) -> Iterator[str]:
