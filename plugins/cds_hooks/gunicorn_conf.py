@@ -31,8 +31,9 @@ def options(settings: Settings) -> dict[str, Any]:
         "bind": settings.bind,
         "workers": settings.workers,
         "worker_class": type("SidecarWorker", (LoopWorker,), {"max_body": settings.max_body_bytes}),
-        # Requests that a worker answers at a time: more than cores, since one that fetches from a FHIR server waits.
-        "threads": 8,
+        # Requests that a worker answers at a time: more than cores, since one that fetches from a FHIR server waits. With
+        # 8 the slowest of a hundred calls took half as long again, for they shared a core.
+        "threads": 4,
         # A worker's clients. With its files that stays below 1,024 descriptors, the limit of many systems.
         "worker_connections": 500,
         # EHRs' HTTP libraries and proxies keep a connection for 60 s mostly: theirs must end first, or a request meets a

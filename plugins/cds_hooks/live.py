@@ -140,7 +140,7 @@ class LiveData:
         lacking = bool(more.unobtained) and result.outcome is Outcome.INSUFFICIENT_DATA
         if lacking:
             lacking = could_be_scored(
-                reading, schema, bundle, sent.patient_id, more.unobtained, result.prediction_time or now,
+                reading, schema, bundle, sent.patient_id, more.unobtained, result.detail, result.prediction_time or now,
                 unknown=unknown, latest=at is None, zone=zone,
             )  # fmt: skip
         half = half_within(reading.values, schema, sent.patient_id, result.prediction_time)

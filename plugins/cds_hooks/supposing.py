@@ -26,6 +26,7 @@ def could_be_scored(
     bundle: ModelBundle,
     patient_id: str,
     unobtained: Collection[str],
+    lacking: Collection[str],
     at: datetime,
     *,
     unknown: Collection[str] = (),
@@ -38,6 +39,8 @@ def could_be_scored(
     ----------
     reading
         What was obtained.
+    lacking
+        Features that keep the patient from being scored, as the result names them.
     at
         The prediction time; in mode `latest` that of the data, or any moment where they have none.
     unknown
@@ -45,6 +48,10 @@ def could_be_scored(
     latest, zone
         As the patient was scored.
     """
+    if schema.missing == "insufficient" and any(
+        schema.features[name].required for name in lacking if name not in unobtained
+    ):
+        return False  # whatever is supposed for the others; most charts that lack data end here
     table = reading.values
     known: list[Row] = list(zip(*(getattr(table, field.name).tolist() for field in fields(table)), strict=True))
     supposed = [

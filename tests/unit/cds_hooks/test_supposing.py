@@ -69,7 +69,9 @@ def test_it_is_what_the_library_says_of_data_in_which_they_are(
     )
     assert at is not None
     reading = read([known], schema, patient_ids=["p"])
-    found = could_be_scored(reading, schema, bundle, "p", unobtained, at, latest=latest)
+    without = result(known, bundle, schema=schema, t="latest" if latest else T, cohort=["p"])
+    lacking = without.detail if without.outcome is Outcome.INSUFFICIENT_DATA else ()
+    found = could_be_scored(reading, schema, bundle, "p", unobtained, lacking, at, latest=latest)
     assert found is (whole.outcome is Outcome.SCORED)
 
 
@@ -87,11 +89,11 @@ stay: {{fhir_resource: Encounter, field: period, transform: hours_since_admissio
     names = schema.feature_names
     bundle = rule_bundle(names)
     reading = read([chart("p", {})], schema, patient_ids=["p"])
-    assert could_be_scored(reading, schema, bundle, "p", names, T)
+    assert could_be_scored(reading, schema, bundle, "p", names, names, T)
     for left_out in names:
-        assert not could_be_scored(reading, schema, bundle, "p", [n for n in names if n != left_out], T)
+        assert not could_be_scored(reading, schema, bundle, "p", [n for n in names if n != left_out], names, T)
 
 
 def test_of_a_patient_who_is_not_known_nothing_can_be_supposed() -> None:
     reading = read([[observation("heart_rate")]], sepsis(), patient_ids=["p"])
-    assert not could_be_scored(reading, sepsis(), rule_bundle(), "p", sepsis().feature_names, T)
+    assert not could_be_scored(reading, sepsis(), rule_bundle(), "p", sepsis().feature_names, (), T)
