@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,10 +23,6 @@ from screening.scoring import score
 
 MODELS = ROOT / "include" / "models"
 INDICATORS = {"high": "critical", "moderate": "warning"}
-
-needs_the_sidecar = pytest.mark.skipif(
-    find_spec("cds_hooks.__main__") is None, reason="`python -m cds_hooks` is not there yet"
-)
 
 
 def by_batch(folder: Path, pattern: str, schema: Schema, model: ModelBundle) -> dict[str, PatientResult]:
@@ -88,7 +83,6 @@ def test_ch40_a_card_comes_through_this_client_whole(send: Send, invented_files:
     assert exchange["demo-high"]["response"] == {"cards": [CARD]}
 
 
-@needs_the_sidecar
 def test_ch08_invented_patients_get_the_cards_of_the_batch_path(
     send: Send, sidecar: Callable[..., str], invented_files: Path
 ) -> None:
@@ -104,7 +98,6 @@ def test_ch08_invented_patients_get_the_cards_of_the_batch_path(
         fits(one["response"], expected[patient])
 
 
-@needs_the_sidecar
 def test_ch08_the_tutorial_s_files_get_the_cards_of_the_batch_path(
     send: Send, sidecar: Callable[..., str], real_data: Path
 ) -> None:
@@ -117,7 +110,6 @@ def test_ch08_the_tutorial_s_files_get_the_cards_of_the_batch_path(
         fits(one["response"], expected[patient])
 
 
-@needs_the_sidecar
 def test_ch08_the_tutorial_s_files_model_and_schema_get_the_tutorial_s_cards(
     send: Send, sidecar: Callable[..., str], real_data: Path, tmp_path: Path
 ) -> None:
