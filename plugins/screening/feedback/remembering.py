@@ -112,11 +112,13 @@ class Remembering:
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._every):
-            self._write_out()
-        self._write_out()
+            # What comes meanwhile waits for the next round: written as it comes, each card would be a transaction.
+            self._write_out(len(self._waiting))
+        self._write_out(self._limit)
 
-    def _write_out(self) -> None:
-        while batch := [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]:
+    def _write_out(self, most: int) -> None:
+        while batch := [self._waiting.popleft() for _ in range(min(_BATCH, most, len(self._waiting)))]:
+            most -= len(batch)
             try:
                 self._write(batch)
             except TemporaryError as error:
