@@ -3,11 +3,11 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from tests.charts import LOINC, heart_rate_schema, schema_of, sepsis
-from tests.conftest import SHARED
 
 from cds_hooks.prefetch_templates import keys, page_size, templates
 from screening.errors import SchemaError
@@ -146,8 +146,6 @@ pulse: {{fhir_resource: Observation, code: 8867-4, code_system: {LOINC}, unit: /
     assert list(templates(schema)) == ["patient", "pulse"]
 
 
-def test_ch08_the_tutorials_schema_has_the_keys_of_its_files() -> None:
-    path = SHARED / "healthchain-demo-patients" / "sepsis_vitals.yaml"
-    if not path.is_file():
-        pytest.skip("the tutorial's files lie outside the project, in ../shared/data, and are not here")
+def test_ch08_the_tutorials_schema_has_the_keys_of_its_files(real_data: Path) -> None:
+    path = real_data / "healthchain-demo-patients" / "sepsis_vitals.yaml"
     assert list(templates(load_schema(path))) == list(keys(sepsis()))
