@@ -23,7 +23,7 @@ from screening.readers.fhir import FhirReader
 from screening.results.cards.dropped import dropped, not_usable
 from screening.schema import Schema
 from screening.scoring import score
-from screening.window import half_within, newest_before
+from screening.window import outside_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,13 @@ class LiveData:
         unknown = frozenset((*sent.problems, *more.problems, *more.unobtained))
         matrix = without_invented_zeros(matrix, schema, unknown)
         result = score(matrix, schema, bundle)[0]
-        stale = newest_before(reading.values, schema, sent.patient_id, result.prediction_time)
+        stale, half = outside_window(reading.values, schema, sent.patient_id, result.prediction_time)
         lacking = bool(more.unobtained) and result.outcome is Outcome.INSUFFICIENT_DATA
         if lacking:
             lacking = could_be_scored(
                 reading, schema, bundle, sent.patient_id, more.unobtained, result.detail, result.prediction_time or now,
                 unknown=unknown, latest=at is None, zone=zone,
             )  # fmt: skip
-        half = half_within(reading.values, schema, sent.patient_id, result.prediction_time)
         remarks = _remarks(sent, more, dropped(matrix.drops, sent.patient_id, half))
         inputs = frozenset(bundle.feature_names)
         beside: frozenset[str] = frozenset()

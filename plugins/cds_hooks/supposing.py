@@ -6,7 +6,6 @@ on what a score needs can then come to differ from the first.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
 
 from cds_hooks.absences import without_invented_zeros
@@ -52,12 +51,10 @@ def could_be_scored(
         schema.features[name].required for name in lacking if name not in unobtained
     ):
         return False  # whatever is supposed for the others; most charts that lack data end here
-    table = reading.values
-    known: list[Row] = list(zip(*(getattr(table, field.name).tolist() for field in fields(table)), strict=True))
     supposed = [
         row for key in unobtained if key in schema.features for row in _rows(schema.features[key], patient_id, at)
     ]
-    whole = Reading(Observations.of_rows([*known, *supposed]), reading.records)
+    whole = Reading(Observations.of_rows([*reading.values.rows(), *supposed]), reading.records)
     matrix = featurize(whole, schema, "latest" if latest else at, patient_ids=[patient_id], zone=zone)
     matrix = without_invented_zeros(matrix, schema, unknown)
     return score(matrix, schema, bundle)[0].outcome is Outcome.SCORED

@@ -23,9 +23,9 @@ That is the frame, for who wants one; the engine works on the same columns as `O
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -48,7 +48,13 @@ Drop = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Observations:
-    """The table by columns, in the order of `COLUMNS`; times in UTC microseconds, `NOT_A_TIME` where unknown."""
+    """The table by columns, in the order of `COLUMNS`; times in UTC microseconds, `NOT_A_TIME` where unknown.
+
+    Attributes
+    ----------
+    in_order
+        Whether its rows are known to stand as `ordered` puts them.
+    """
 
     patient_id: Texts
     feature: Texts
@@ -59,6 +65,7 @@ class Observations:
     unit: Texts
     source: Texts
     encounter: Texts
+    in_order: bool = False
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row]) -> Self:
@@ -81,17 +88,34 @@ class Observations:
         """Make the frame."""
         import pandas as pd
 
-        columns = (getattr(self, field.name) for field in fields(self))
-        data = dict(zip(COLUMNS, columns, strict=True))
+        data: dict[str, Any] = dict(zip(COLUMNS, self._columns(), strict=True))
         for name, column in data.items():
             data[name] = as_utc(column) if name in TIMES else column.array() if isinstance(column, Texts) else column
         return pd.DataFrame(data)
 
+    def rows(self) -> list[Row]:
+        """Return the rows that `of_rows` makes the table of."""
+        return list(zip(*(column.tolist() for column in self._columns()), strict=True))
+
+    def _columns(self) -> tuple[Texts, Texts, Ints, Ints, Ints, Floats, Texts, Texts, Texts]:
+        return (
+            self.patient_id, self.feature, self.end, self.start, self.available, self.value, self.unit, self.source,
+            self.encounter,
+        )  # fmt: skip
+
     def __len__(self) -> int:
         return len(self.value)
 
-    def __getitem__(self, where: Ints | Bools) -> "Observations":
-        return Observations(*(getattr(self, field)[where] for field in _FIELDS))
+    def __getitem__(self, where: Bools) -> "Observations":
+        if where.all():
+            return self
+        return self._at(where, in_order=self.in_order)
+
+    def _at(self, where: Ints | Bools, *, in_order: bool) -> "Observations":
+        return Observations(
+            self.patient_id[where], self.feature[where], self.end[where], self.start[where], self.available[where],
+            self.value[where], self.unit[where], self.source[where], self.encounter[where], in_order,
+        )  # fmt: skip
 
     def ordered(self) -> "Observations":
         """Sort by patient, feature, effective and available time, value, source: the order that `first` and `last` mean.
@@ -99,14 +123,15 @@ class Observations:
         An unknown available time sorts first: it is available at any time. The last two columns only settle which of two
         resources without an id comes first, so that the order of the input never does.
         """
+        if self.in_order:
+            return self
         known = ~np.isnan(self.value)
         value = np.where(known, self.value, -np.inf)
-        return self[
-            np.lexsort((
-                self.encounter.codes, self.start, self.source.codes, value, known, self.available, self.end,
-                self.feature.codes, self.patient_id.codes,
-            ))
-        ]  # fmt: skip
+        order = np.lexsort((
+            self.encounter.codes, self.start, self.source.codes, value, known, self.available, self.end,
+            self.feature.codes, self.patient_id.codes,
+        ))  # fmt: skip
+        return self._at(order, in_order=True)
 
     def distinct(self, drops: Counter[Drop]) -> "Observations":
         """Return the table in its order, each value once; what goes is counted in `drops`.
@@ -132,9 +157,6 @@ class Observations:
         pairs = zip(again.patient_id.tolist(), again.feature.tolist(), strict=True)
         drops.update((patient_id, feature, "duplicate") for patient_id, feature in pairs)
         return table[first]
-
-
-_FIELDS = tuple(field.name for field in fields(Observations))
 
 
 class Reading:

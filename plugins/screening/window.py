@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -119,35 +120,41 @@ def _placed(labels: Sequence[str], places: dict[str, int]) -> Ints:
     return np.array([places.get(label, -1) for label in labels], dtype="int64")
 
 
-def newest_before(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> dict[str, datetime]:
-    """Return feature → the time of a patient's newest value, where that is too old to count: a stale chart is no empty one.
+class Outside(NamedTuple):
+    """Of what a patient has values that do not count for their age alone; a stale chart is no empty one.
 
-    A feature with a value within the window, or partly within it, is not stale, however old its others are. Empty without
-    a window, or without a time. Conditions and stays never grow too old.
+    Attributes
+    ----------
+    stale
+        Feature → the time of its newest value, where that is too old to count.
+    half
+        Features of which there is only a value of a day, or longer, that lies in the window in part. It does not count, for
+        it may have been measured before; and whether it is too old, nobody knows.
     """
-    ends, first = _outside(table, schema, patient_id, at)
-    return {name: moment(end) for name, end in ends.items() if end <= first}
+
+    stale: dict[str, datetime]
+    half: frozenset[str]
 
 
-def half_within(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> frozenset[str]:
-    """Return the features of which there is only a value of a day, or longer, that lies in the window in part.
+def outside_window(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> Outside:
+    """Return of which features there are values until `at` and none within the window.
 
-    It does not count, for it may have been measured before; and whether it is too old, nobody knows.
+    A feature with a value within the window is in neither part, however old its others are. Both are empty without a window,
+    or without a time. Conditions and stays never grow too old.
     """
-    ends, first = _outside(table, schema, patient_id, at)
-    return frozenset(name for name, end in ends.items() if end > first)
-
-
-def _outside(table: Observations, schema: Schema, patient_id: str, at: datetime | None) -> tuple[dict[str, int], int]:
-    """Return feature → the end of its newest value until `at`, of those without one within; and where the window begins."""
     if schema.lookback is None or at is None:
-        return {}, 0
+        return Outside({}, frozenset())
     now, first = micros(at), micros(at - schema.lookback)
     mine = table[table.patient_id.equals(patient_id) & (table.end <= now)]
-    found: dict[str, int] = {}
+    newest: dict[str, int] = {}
     within = set()
     for name, start, end in zip(mine.feature.tolist(), mine.start.tolist(), mine.end.tolist(), strict=True):
         if schema.features[name].fhir_resource not in ("Condition", "Encounter"):
-            found[name] = max(end, found.get(name, end))
-            within |= {name} if start > first else set()
-    return {name: end for name, end in found.items() if name not in within}, first
+            newest[name] = max(end, newest.get(name, end))
+            if start > first:
+                within.add(name)
+    without = {name: end for name, end in newest.items() if name not in within}
+    return Outside(
+        {name: moment(end) for name, end in without.items() if end <= first},
+        frozenset(name for name, end in without.items() if end > first),
+    )

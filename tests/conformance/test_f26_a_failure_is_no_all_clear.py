@@ -28,7 +28,7 @@ def test_f26_only_a_low_risk_is_all_clear(ehr: Ehr) -> None:
     assert [who for who in LEVELS if ehr.post(call(who)).json == ALL_CLEAR] == ["demo-low"]
 
 
-@pytest.mark.parametrize("where", ["sort_out", "FhirReader", "featurize", "score", "newest_before"])
+@pytest.mark.parametrize("where", ["sort_out", "FhirReader", "featurize", "score", "outside_window"])
 @pytest.mark.parametrize("error", [RuntimeError("x"), AssertionError("x"), KeyError("x"), OSError("x")], ids=repr)
 def test_f26_an_exception_is_an_error(ehr: Ehr, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception) -> None:
     """The peer catches it and answers `{"cards": []}`."""

@@ -37,7 +37,7 @@ from screening.queries import MARGIN
 from screening.readers.fhir import read
 from screening.schema import Schema
 from screening.synthetic import Dirt, Hospital, fhir_resources
-from screening.window import newest_before
+from screening.window import outside_window
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")
@@ -102,7 +102,7 @@ class House:
         if result.inputs and not result.imputed:
             return {}
         whole = read([self.records[result.patient_id]], self.schema, zone=self.zone)
-        return newest_before(whole.values, self.schema, result.patient_id, result.prediction_time)
+        return outside_window(whole.values, self.schema, result.patient_id, result.prediction_time).stale
 
 
 def house(

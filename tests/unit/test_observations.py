@@ -146,3 +146,28 @@ def test_an_empty_patients_table_has_its_types() -> None:
     assert str(frame["deceased_time"].dtype) == "datetime64[us, UTC]"
     assert frame["merged"].dtype == np.bool_
     assert str(frame["source"].dtype) == "str"
+
+
+def test_rows_come_out_as_they_went_in() -> None:
+    rows = [row(81.0, source="Observation/b"), row(80.0, who="o", encounter="Encounter/e"), row(NAN, feature="stay")]
+    found = Observations.of_rows(rows).rows()
+    assert found[:2] == rows[:2]
+    assert repr(found[2]) == repr(rows[2])
+    assert Observations.of_rows([]).rows() == []
+
+
+def test_only_a_table_in_order_says_so_and_a_part_of_it_still_does() -> None:
+    rows = [
+        row(value, end=NOON + hour, source=f"Observation/{hour}") for hour, value in ((2, 80.0), (1, 81.0), (3, 82.0))
+    ]
+    held = Observations.of_rows(rows)
+    assert not held.in_order
+    assert held[np.array([True, False, True])].in_order is False
+    settled = held.ordered()
+    assert settled.in_order
+    assert [one[2] - NOON for one in settled.rows()] == [1, 2, 3]
+    assert settled.ordered() is settled
+    part = settled[np.array([True, False, True])]
+    assert part.in_order
+    assert [one[2] - NOON for one in part.rows()] == [1, 3]
+    assert not Observations.of_frame(settled.frame()).in_order  # whoever holds a frame may have turned it over

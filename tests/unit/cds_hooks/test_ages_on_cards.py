@@ -8,7 +8,7 @@ from tests.charts import SICK, Resource, T, chart, observation, patient, sepsis
 from tests.unit.cds_hooks.sidecars import asked, card, published, running
 
 from screening.readers.fhir import read
-from screening.window import half_within, newest_before
+from screening.window import outside_window
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,10 @@ def test_every_feature_without_a_value_that_counts_is_one_of_the_two() -> None:
     half = [observation(name, SICK[name], effectiveDateTime="2026-03-09") for name in ("heart_rate", "lactate")]
     later = observation("creatinine", 1.0, hours=-1)
     table = read([[within, *before, *half, later]], sepsis(), patient_ids=["p"]).values
-    assert set(newest_before(table, sepsis(), "p", T)) == {"wbc"}
-    assert half_within(table, sepsis(), "p", T) == {"lactate"}
-    assert half_within(table, sepsis(), "p", None) == frozenset()
+    stale, half = outside_window(table, sepsis(), "p", T)
+    assert set(stale) == {"wbc"}
+    assert half == {"lactate"}
+    assert outside_window(table, sepsis(), "p", None) == ({}, frozenset())
 
 
 def test_ch4f_a_sex_that_is_not_told_is_not_one_of_the_last_day(app: Flask) -> None:

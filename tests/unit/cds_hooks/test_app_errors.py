@@ -46,7 +46,7 @@ BROKEN: list[tuple[Any, str, BaseException, int]] = [
     (live, "score", ModelError("model sepsis 1 answered with what is no probability"), 500),
     (live, "featurize", KeyError(MARKER), 500),
     (live, "FhirReader", TypeError(MARKER), 500),
-    (live, "newest_before", RecursionError(), 500),
+    (live, "outside_window", RecursionError(), 500),
     (live, "sort_out", AttributeError(MARKER), 500),
     (service, "risk_card", ResultError("a card is not fit"), 500),
     (service, "risk_card", ZeroDivisionError(MARKER), 500),

@@ -52,7 +52,7 @@ def dropped(drops: Mapping[Drop, int], patient_id: str, half_within: Collection[
     Parameters
     ----------
     half_within
-        See `window.half_within`.
+        See `window.Outside`.
 
     Returns
     -------
