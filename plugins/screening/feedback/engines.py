@@ -68,6 +68,9 @@ def make_engine(url: URL, wait: float) -> Engine:
             f"{url.drivername}: there is no such database, or its driver is not installed; PostgreSQL is postgresql+psycopg"
         ) from None
     if kind == "sqlite":
+        # One statement for many rows. Of a statement for each, sqlite3 lets go of the interpreter at every row, and a
+        # thread that writes beside threads that compute waits its turn as often: thirty times as long in all.
+        made.dialect.use_insertmanyvalues_wo_returning = True
         event.listen(made, "connect", _careful_sqlite)
         event.listen(made, "begin", _begin_sqlite)
     if kind == "postgresql":

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Notice: TypeAlias = Callable[[int, int], None]
 """Is told how many cards wait to be written, and how many more were lost."""
 
-_BATCH = 100  # some 2 ms of the interpreter, which requests wait for meanwhile
+_BATCH = 500  # more than come in a round, mostly; of a backlog some 8 ms of the interpreter, which requests share
 _LOG_SECONDS = 30.0  # between two lines about the same trouble
 
 
