@@ -72,7 +72,9 @@ class Threads:
         """Return the application's whole response; of one that fails halfway nothing has left."""
         outgoing = Outgoing()
         try:
-            response, environ = wsgi.create(request, outgoing, connection.peer, connection.server, self._cfg)
+            response, environ = wsgi.create(
+                request, outgoing, connection.peer, connection.server, self._cfg, answers.Response
+            )
             environ["wsgi.multithread"] = True
             parts = self._application(environ, response.start_response)
             if self._closing():
