@@ -3,6 +3,7 @@
 import logging
 import os
 
+from cds_hooks.log_lines import LineHandler
 from cds_hooks.settings import from_environment
 
 _settings = from_environment()
@@ -14,5 +15,5 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics)
 
 from cds_hooks.app import create_app  # noqa: E402
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+logging.basicConfig(level=logging.INFO, handlers=[LineHandler()])
 application = create_app(_settings, shared_metrics=_metrics)
