@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import orjson
 
+from cds_hooks.log_lines import say
+
 log = logging.getLogger("cds_hooks.calls")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
@@ -34,6 +36,4 @@ def identifier(text: str, longest: int = 64) -> str:
 
 def write(severity: int, **fields: Any) -> None:
     """Log one call; a field that is None is left out."""
-    if log.isEnabledFor(severity):
-        known = {key: value for key, value in fields.items() if value is not None}
-        log.log(severity, "%s", orjson.dumps(known).decode())
+    say(log, severity, orjson.dumps({key: value for key, value in fields.items() if value is not None}).decode())

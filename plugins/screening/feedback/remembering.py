@@ -1,6 +1,6 @@
 """Writes behind the answer: what a request hands over is written by a thread, many at once.
 
-A request only appends to a queue. The thread empties it a few times a second. When the database cannot keep up, the newest
+A request only appends to a queue. The thread empties it once a second. When the database cannot keep up, the newest
 are dropped and counted; when the process is killed, what it had not written is lost. Either way only the link from a card
 to its model is: feedback on it is kept, as feedback on an unknown card.
 """
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Notice: TypeAlias = Callable[[int, int], None]
 """Is told how many cards wait to be written, and how many more were lost."""
 
-_BATCH = 500  # more than come in a round, mostly; of a backlog some 8 ms of the interpreter, which requests share
+_BATCH = 500  # more than come in a round, mostly; some 8 ms of the interpreter, which requests share
 _LOG_SECONDS = 30.0  # between two lines about the same trouble
 
 
@@ -37,7 +37,8 @@ class Remembering:
     limit
         Cards that may wait.
     every
-        Seconds between two rounds of writing.
+        Seconds between two rounds of writing. A round is a transaction, which a disk takes its time for: five of them a
+        second cost a loaded worker a seventeenth of its answers.
     notice
         Is called after each round and each loss.
     """
@@ -47,7 +48,7 @@ class Remembering:
         write: Callable[[list[IssuedCard]], None],
         *,
         limit: int = 10_000,
-        every: float = 0.2,
+        every: float = 1.0,
         notice: Notice | None = None,
     ) -> None:
         self._write, self._limit, self._every, self._notice = write, limit, every, notice

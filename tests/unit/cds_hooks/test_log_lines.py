@@ -3,12 +3,13 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cds_hooks.log_lines import LineHandler
+from cds_hooks.log_lines import LineHandler, say
 
 THREADS, LINES = 8, 500
 
@@ -75,3 +76,43 @@ def test_a_reader_that_is_gone_fails_nobody(capsys: pytest.CaptureFixture[str]) 
     handler.handle(record("told to nobody"))
     os.close(write_end)
     assert "BrokenPipeError" in capsys.readouterr().err  # as `logging` tells of its own failures
+
+
+def test_a_line_without_a_record_is_the_record_s_line(
+    monkeypatch: pytest.MonkeyPatch, written: tuple[LineHandler, Path]
+) -> None:
+    handler, path = written
+    for now in (1_772_366_400.0, 1_772_366_400.25, 1_772_366_401.0, 1_772_366_401.999):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        handler.handle(record("words of °C"))
+        handler.write(logging.INFO, "calls", "words of °C")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[::2] == lines[1::2]
+    assert len(set(lines)) == 4
+
+
+def test_words_are_said_once_whoever_listens(
+    monkeypatch: pytest.MonkeyPatch, written: tuple[LineHandler, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    handler, path = written
+    log = logging.getLogger("tests.said")
+    say(log, logging.WARNING, "heard by another")
+    assert caplog.messages == ["heard by another"]
+    monkeypatch.setattr(log.root, "handlers", [handler])
+    log.setLevel(logging.INFO)
+    say(log, logging.INFO, "100 %s")
+    say(log, logging.DEBUG, "not of interest")
+    assert [line.partition(" INFO ")[2] for line in path.read_text().splitlines()] == ["tests.said 100 %s"]
+    own = logging.NullHandler()
+    log.addHandler(own)
+    say(log, logging.INFO, "with a handler of its own")
+    log.removeHandler(own)
+    log.setLevel(logging.NOTSET)
+    assert path.read_text().count("with a handler of its own") == 1
+
+
+def test_a_line_for_a_reader_that_is_gone_fails_nobody() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    LineHandler(write_end).write(logging.INFO, "calls", "told to nobody")
+    os.close(write_end)
