@@ -90,7 +90,7 @@ class Connection:
 
     def take(self) -> bytes | None:
         """Take what came; return the answer once it is whole."""
-        parcel = self.socket.recv(262144)
+        parcel = self.socket.recv(65536)
         if not parcel:
             raise ConnectionError("closed within an answer")
         self.received += parcel

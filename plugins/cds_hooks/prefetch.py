@@ -70,10 +70,10 @@ def sort_out(
     Refusal
         400: the prefetched Patient is another one, has no id, or is two. Nobody's data may show at another's chart.
     """
-    sent = request.prefetch
+    sent, wanted = request.prefetch, keys(schema)
     values: dict[str, Value] = {}
     problems: dict[str, str] = {}
-    for key in (key for key in keys(schema) if sent.get(key) is not None):
+    for key in (key for key in wanted if sent.get(key) is not None):
         try:
             values[key] = read_value(sent[key], _kind(schema, key))
         except Unusable as reason:
@@ -90,8 +90,8 @@ def sort_out(
     return Prefetch(
         patient_id,
         contents=tuple(value.content for value in values.values() if value.resources),
-        absent=tuple(key for key in keys(schema) if key not in sent),
-        no_data=frozenset(empty.union(key for key in keys(schema) if key in sent and sent[key] is None)),
+        absent=tuple(key for key in wanted if key not in sent),
+        no_data=frozenset(empty.union(key for key in wanted if key in sent and sent[key] is None)),
         problems=problems,
         partial=partial,
         remarks={key: value.remark for key, value in values.items() if value.remark},

@@ -7,6 +7,7 @@ schema are asked for.
 
 import math
 from datetime import timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from screening.errors import SchemaError
@@ -36,11 +37,14 @@ def page_size(schema: Schema, feature: Feature) -> int:
     (`queries.MARGIN`) by which `prefetch` tells that a cut page held the whole window; 1000 where the schema has no window,
     for then every value ever recorded counts. It only bounds: a page that was cut is noticed, and is not taken for all.
     """
-    if feature.fhir_resource not in DATE_PARAM:
-        return _UNDATED
-    if schema.lookback is None:
+    return _size_of_window(schema.lookback) if feature.fhir_resource in DATE_PARAM else _UNDATED
+
+
+@lru_cache(maxsize=64)
+def _size_of_window(lookback: timedelta | None) -> int:
+    if lookback is None:
         return _MOST
-    wanted = _PER_HOUR * ((schema.lookback + MARGIN) / timedelta(hours=1))
+    wanted = _PER_HOUR * ((lookback + MARGIN) / timedelta(hours=1))
     return min(_MOST, math.ceil(wanted / _STEP) * _STEP)
 
 

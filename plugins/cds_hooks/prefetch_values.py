@@ -5,8 +5,7 @@ is expected, the other way round, or a list. What is broken anywhere is no data 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from screening.fhir_client.bundles import next_link, shortfall_of
 from screening.fhir_client.content import issue_codes
@@ -23,8 +22,7 @@ class Unusable(Exception):  # noqa: N818 - a finding about the EHR's answer, not
     """The value is no data; the words say why, and repeat nothing of it but severities and codes that FHIR defines."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """What a prefetch key holds.
 
     Attributes
@@ -98,8 +96,13 @@ def _of_bundle(bundle: Json, kind: str) -> Value:
     if not all(part is None or (isinstance(part, list) and all(isinstance(one, dict) for one in part))
                for part in (entries, links)):  # fmt: skip
         raise Unusable("the EHR sent a broken Bundle")
-    typed = [{**entry, "resource": _typed(entry.get("resource"), kind)} for entry in entries or ()]
+    typed = [_entry(entry, kind) for entry in entries or ()]
     return _of_entries({**bundle, "entry": typed}, typed, next_link(bundle), short=shortfall_of([bundle]) > 0)
+
+
+def _entry(entry: Json, kind: str) -> Json:
+    found = _typed(entry.get("resource"), kind)
+    return entry if found is entry["resource"] else {**entry, "resource": found}
 
 
 def _of_entries(content: Any, entries: list[Json], link: str | None = None, *, short: bool = False) -> Value:

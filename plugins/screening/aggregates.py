@@ -97,7 +97,8 @@ def aggregated(values: Floats, cells: Ints, how: Sequence[str]) -> Observed:
         In the order of the cells' numbers.
     """
     begin = runs(cells)
-    end = np.append(begin[1:], len(cells))[: len(begin)]
+    end = np.empty_like(begin)
+    end[:-1], end[-1:] = begin[1:], len(cells)
     found = cells[begin]
     feature = found % len(how)
     numbers = np.full(len(found), np.nan)

@@ -42,6 +42,8 @@ class Texts:
     def of(cls, column: Sequence[str]) -> Self:
         """Code a sequence of texts."""
         labels = sorted(set(column))
+        if len(labels) == 1:
+            return cls(labels, np.zeros(len(column), dtype="int64"))
         place = {label: n for n, label in enumerate(labels)}
         return cls(labels, np.fromiter(map(place.__getitem__, column), dtype="int64", count=len(column)))
 
@@ -89,9 +91,10 @@ def runs(*keys: Ints | Floats) -> Ints:
     """Return where each run of equal rows begins, ascending: int64, 0 first; empty for no rows."""
     changes = np.zeros(len(keys[0]), dtype=bool)
     changes[:1] = True
+    within = changes[1:]
     for key in keys:
-        changes[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(changes)
+        within |= key[1:] != key[:-1]
+    return changes.nonzero()[0]
 
 
 def times(micros: Sequence[int]) -> "pd.DatetimeIndex":

@@ -115,7 +115,9 @@ def _nothing_seen(patients: int, schema: Schema) -> Floats:
         0.0 if feature.how in ("count", "present") and feature.fhir_resource not in ("Patient", "Encounter") else np.nan
         for feature in schema.features.values()
     ]
-    return np.tile(np.array(empty), (patients, 1))
+    found: Floats = np.empty((patients, len(empty)))
+    found[:] = empty
+    return found
 
 
 def _fill(matrix: Floats, values: CohortValues, t: Ints) -> Observed:
@@ -162,7 +164,8 @@ def _encounters(values: CohortValues) -> list[str]:
     named: Bools = ~values.table.encounter.equals("")
     stay, patient = values.table.encounter[named], values.patient[named]
     order = np.lexsort((stay.codes, values.table.end[named], patient))
-    newest = order[np.append(runs(patient[order])[1:], len(order))[: len(order)] - 1]
+    begin = runs(patient[order])
+    newest = order[np.concatenate((begin[1:], [len(order)]))[: len(begin)] - 1]
     for row, encounter in zip(patient[newest].tolist(), stay[newest].tolist(), strict=True):
         found[row] = encounter
     return found

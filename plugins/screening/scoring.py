@@ -68,11 +68,13 @@ def score(matrix: FeatureMatrix, schema: Schema, bundle: ModelBundle) -> list[Pa
     cells = _cells_by_patient(matrix.observed)
     missing = _lacking(vectors, cells, schema)
     ready = [i for i, names in enumerate(missing) if not names and not vectors.standing[i]]
-    filled, imputed, unfit = bundle.impute(_columns(vectors, bundle.feature_names)[ready])
-    for at in np.flatnonzero(unfit).tolist():
-        missing[ready[at]] = tuple(np.array(bundle.feature_names)[np.isnan(filled[at])].tolist())
-    fit = np.flatnonzero(~unfit)
-    scored = dict(zip([ready[at] for at in fit.tolist()], _ask(bundle, filled[fit], imputed[fit]), strict=True))
+    scored: dict[int, _Scored] = {}
+    if ready:
+        filled, imputed, unfit = bundle.impute(_columns(vectors, bundle.feature_names)[ready])
+        for at in np.flatnonzero(unfit).tolist():
+            missing[ready[at]] = tuple(np.array(bundle.feature_names)[np.isnan(filled[at])].tolist())
+        fit = np.flatnonzero(~unfit)
+        scored = dict(zip([ready[at] for at in fit.tolist()], _ask(bundle, filled[fit], imputed[fit]), strict=True))
     basis = _basis(matrix.sources, bundle.feature_names)
     names = bundle.feature_names
     return [

@@ -85,7 +85,10 @@ class CohortValues:
 
     def _lone(self, counted: Bools) -> Bools:
         """Tell which values are the only one of a `delta`: they make no number, so that nothing was observed."""
-        change = counted & self._among([feature.aggregate == "delta" for feature in self.schema.features.values()])
+        wanted = [feature.aggregate == "delta" for feature in self.schema.features.values()]
+        if not any(wanted):
+            return np.zeros(len(counted), dtype=bool)
+        change = counted & self._among(wanted)
         found = np.bincount(self.cell[change], minlength=1)
         lone: Bools = change & (found[np.where(change, self.cell, 0)] == 1)
         return lone

@@ -48,10 +48,7 @@ class FhirReader:
     _held: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._codes = {
-            kind: sources.index(self.schema, kind)
-            for kind in ("Observation", "Condition", "MedicationRequest", "MedicationAdministration")
-        }
+        self._codes = sources.index(self.schema)
         self._stays = self.schema.of("Encounter")
         bases = (self.base_url,) if isinstance(self.base_url, str) else self.base_url or ()
         self._bases = tuple(base.rstrip("/") + "/" for base in bases if base)
@@ -113,12 +110,13 @@ class FhirReader:
             self._keep(text(resource.get("id")), resource, as_version(resource, rows, drops))
 
     def _found(self, resource: Json, kind: str) -> Iterator[sources.Found | tuple[str, str]] | None:
+        codes = self._codes.get(kind)
         if kind == "Observation":
-            return sources.observation(resource, self._codes[kind], self.schema.preliminary, self.zone)
-        if kind == "Condition" and self._codes[kind]:
-            return sources.condition(resource, self._codes[kind], self.zone)
-        if kind in ("MedicationRequest", "MedicationAdministration") and self._codes[kind]:
-            return sources.medication(resource, self._codes[kind], self.zone)
+            return sources.observation(resource, codes or {}, self.schema.preliminary, self.zone)
+        if kind == "Condition" and codes:
+            return sources.condition(resource, codes, self.zone)
+        if kind in ("MedicationRequest", "MedicationAdministration") and codes:
+            return sources.medication(resource, codes, self.zone)
         if kind == "Encounter" and self._stays:
             return sources.encounter_stay(resource, self._stays, self.zone)
         return None

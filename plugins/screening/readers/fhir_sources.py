@@ -20,14 +20,15 @@ Found = tuple[Feature, When, float]
 Index = Mapping[tuple[str, str], tuple[Feature, ...]]
 
 
-def index(schema: Schema, kind: str) -> dict[tuple[str, str], tuple[Feature, ...]]:
-    """Map each (system, code) of one resource type to the features that it feeds."""
-    found: dict[tuple[str, str], tuple[Feature, ...]] = {}
-    for feature in schema.of(kind):
+def index(schema: Schema) -> dict[str, Index]:
+    """Map each resource type to its codes, and each (system, code) to the features that it feeds."""
+    found: dict[str, dict[tuple[str, str], tuple[Feature, ...]]] = {}
+    for feature in schema.features.values():
+        known = found.setdefault(feature.fhir_resource, {})
         for coding in feature.codes:
             key = (coding.system, coding.code)
-            found[key] = (*found.get(key, ()), feature)
-    return found
+            known[key] = (*known.get(key, ()), feature)
+    return dict(found)
 
 
 def features_of(concept: object, known: Index) -> list[Feature]:
