@@ -12,6 +12,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from cds_hooks.serving.clients import Limits
 from cds_hooks.serving.worker import LoopWorker
 from cds_hooks.settings import Settings, SettingsError
 from screening.errors import ScreeningError
@@ -30,12 +31,10 @@ def options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": settings.bind,
         "workers": settings.workers,
-        "worker_class": type("SidecarWorker", (LoopWorker,), {"max_body": settings.max_body_bytes}),
-        # Requests that a worker answers at a time: more than cores, since one that fetches from a FHIR server waits. With
-        # 8 the slowest of a hundred calls took half as long again, for they shared a core.
-        "threads": 4,
-        # A worker's clients. With its files that stays below 1,024 descriptors, the limit of many systems.
-        "worker_connections": 500,
+        "worker_class": type("SidecarWorker", (LoopWorker,), {"limits": limits(settings)}),
+        # Requests of a worker that may wait at a time, for a FHIR server mostly. Those that need not are answered one by
+        # one, for they share a core.
+        "threads": 8,
         # EHRs' HTTP libraries and proxies keep a connection for 60 s mostly: theirs must end first, or a request meets a
         # closing connection. Idle ones cost no thread, and give way where there are too many.
         "keepalive": 75,
@@ -56,6 +55,12 @@ def options(settings: Settings) -> dict[str, Any]:
         # No access log: the application writes a line for each request, without what may be of a patient.
         "child_exit": _child_exit(settings),
     }
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what a client can cost a worker."""
+    # With a worker's files, so many connections stay below 1,024 descriptors, the limit of many systems.
+    return Limits(connections=500, max_body=settings.max_body_bytes)
 
 
 class Sidecar(BaseApplication):  # type: ignore[misc]  # gunicorn has no types

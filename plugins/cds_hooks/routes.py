@@ -15,6 +15,7 @@ from cds_hooks.host import check_host
 from cds_hooks.refusals import Refusal
 from cds_hooks.service import Given
 from cds_hooks.sidecar import Sidecar, sidecar
+from cds_hooks.waiting import will_wait
 from screening.feedback.entries import IssuedCard
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def feedback(service: str) -> Response:
     _caller(parts)
     parts.screens.find(service)
     entries = parse_feedback(_body())
+    will_wait()
     added = parts.feedback.add(service, entries, received_at=parts.answers.clock())
     for entry in entries:
         parts.metrics.feedback.labels(service, entry.outcome).inc()

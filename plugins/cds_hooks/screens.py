@@ -19,6 +19,7 @@ from cds_hooks.discovery import service_id
 from cds_hooks.model_source import Mark, ModelSource
 from cds_hooks.refusals import Refusal
 from cds_hooks.settings import Settings, SettingsError
+from cds_hooks.waiting import will_wait
 from screening.errors import ModelError, ScreeningError
 from screening.model.bundle import ModelBundle
 from screening.results.cards.context import CardContext, card_context
@@ -129,6 +130,7 @@ class Screen:
 
     def _exchange(self, mark: Mark) -> None:
         """Take what the files hold now; `mark` is of before, so that a change meanwhile shows at the next look."""
+        will_wait()
         state: Loaded | str = "it could not be loaded: the log tells where"
         try:
             state = self._load()

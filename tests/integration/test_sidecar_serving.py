@@ -25,6 +25,7 @@ MAX_BODY = 2**20
 REQUEST_SECONDS, SEND_SECONDS = 2.5, 20
 SERVER = """
 import json, os, sys, time
+from dataclasses import replace
 from urllib.parse import parse_qs
 from cds_hooks.gunicorn_conf import Sidecar, options
 from cds_hooks.settings import from_environment
@@ -54,8 +55,7 @@ def application(environ, start_response):
 
 made = options(from_environment()) | {"threads": 4, **json.loads(sys.argv[1])}
 made["post_worker_init"] = lambda worker: worker.log.info("worker %s serves", worker.pid)
-for name, value in json.loads(sys.argv[2]).items():
-    setattr(made["worker_class"], name, value)
+made["worker_class"].limits = replace(made["worker_class"].limits, **json.loads(sys.argv[2]))
 Sidecar(made, lambda: application).run()
 """
 Answer = tuple[int, dict[str, Any]]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from cds_hooks.bearer.key_set import KeySet, KeySetError, PublicKey
 from cds_hooks.bearer.key_sources import FETCH_SECONDS
 from cds_hooks.bearer.rejections import CannotVerify, Unauthorized
+from cds_hooks.waiting import will_wait
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Keys:
             if self._due(wanted, now):
                 self._begin(now)
             if self._look is not None and self._in_need(wanted, now):
+                will_wait()
                 self._changed.wait_for(lambda: self._look is None, FETCH_SECONDS)
             held = self._held
             if held is not None and wanted in held.keys and self._younger(held.fresh + KEPT, now):

@@ -12,6 +12,7 @@ from cds_hooks.fetching import reasons
 from cds_hooks.fetching.allowed import AllowedServers
 from cds_hooks.fetching.scopes import Grant, Interaction, Scopes, wanted
 from cds_hooks.settings import Settings
+from cds_hooks.waiting import will_wait
 from screening.errors import FhirFatalError
 from screening.fhir_client.auth import Auth, BearerAuth
 from screening.fhir_client.budget import Budget
@@ -98,6 +99,7 @@ class Source:
 
     def get_each(self, urls: Sequence[str], budget: Budget) -> list[Answer]:
         """Ask relative URLs, all at once."""
+        will_wait()
         return self._client.within(budget, auth=self._auth, below=self._below).get_each(urls)
 
 

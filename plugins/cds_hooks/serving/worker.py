@@ -2,85 +2,85 @@
 
 gunicorn's threaded worker reads a request within a thread of its pool, without a deadline, and closes connections in its
 main loop, waiting for the client: a few clients that dribble bytes take all threads, and a few that do not hang up stop
-the loop for seconds each. Here one loop reads and writes all connections without ever waiting for one of them, and a
-thread gets a request only when it is there as a whole and gives back its answer as a whole. What a client can cost is
-bounded: time for a request, an answer, an idle connection; bytes of a head, of a body, of all bodies together;
-connections.
+the loop for seconds each. Here one loop reads and writes all connections without ever waiting for one of them. It asks the
+application only what is there as a whole, and takes its answer as a whole; where that waits or takes long, another thread
+goes on with the loop (`turns`). What a client can cost is bounded (`clients`).
 """
 
+import contextlib
 import os
 import selectors
-import socket
 import time
-from functools import partial
+from collections import deque
 from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from cds_hooks import waiting
 from cds_hooks.refusals import Refusal
 from cds_hooks.serving import answers
+from cds_hooks.serving.application import Application
 from cds_hooks.serving.arrival import Arrival
 from cds_hooks.serving.balance import Loads
+from cds_hooks.serving.clients import Clients, Limits
 from cds_hooks.serving.connection import Connection, State
 from cds_hooks.serving.listeners import Listeners
-from cds_hooks.serving.threads import Threads, read_up
+from cds_hooks.serving.turns import Turns
 
 _PIECE = 2**16
 _TICK = 0.5
 
 
 class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
-    """The worker; `cfg.threads` requests are answered at a time, `cfg.worker_connections` clients are connected.
+    """The worker; `cfg.threads` of its requests may wait for something, or take long, at a time.
 
     Attributes
     ----------
-    request_seconds
-        For a request to arrive as a whole, from its first byte on, however many it has: EHRs wait for half a second.
-    send_seconds
-        For a client to take an answer.
-    linger_seconds
-        For a client to hang up after its last answer, or to send on what is thrown away; and how long a stopping worker
-        listens to kept connections, on which a client may just be sending.
-    max_body
-        Bytes of the longest body that the application is given. Of a longer one it gets the head alone, and refuses it.
-    max_held
-        Bytes of all requests in the worker together that are not answered yet.
-    max_dropped
-        Bytes of a refused body that are read and thrown away, so that the client comes to read the refusal.
+    limits
+        What a client can cost.
     loads
         The counts of all workers.
     """
 
-    request_seconds, send_seconds, linger_seconds = 10.0, 10.0, 2.0
-    max_body, max_held, max_dropped = 5 * 2**20, 2**26, 2**27
+    limits: Limits
     loads = Loads()
     alive: bool
 
     def init_process(self) -> None:
         """Make what must not be shared with the parent process, then serve."""
         self.selector = selectors.DefaultSelector()
-        self.connections: set[Connection] = set()
-        self.held = 0
+        self.clients = Clients(self.selector, self.limits, self._arrival, self._tell, self.log)
+        self.requests: deque[tuple[Connection, Any]] = deque()
+        """Whole, and not asked yet."""
+        self.answered: deque[Connection] = deque()
+        """By threads that had lost their turn."""
+        self.ready, self.wake = os.pipe()
+        for end in (self.ready, self.wake):
+            os.set_blocking(end, False)
         self.next_tick = 0.0
+        self.end: float | None = None
         super().init_process()
 
     def run(self) -> None:
         """Serve until told to stop, and then until what was begun is finished."""
-        self.threads = Threads(self.wsgi, self.cfg, self.log, self._closing)
-        self.selector.register(self.threads.ready, selectors.EVENT_READ, self._answered)
-        self.selector.register(self.PIPE[0], selectors.EVENT_READ, partial(read_up, self.PIPE[0]))  # a signal
-        self.listeners = Listeners(self.sockets, self.selector, self.loads, self.age, self._take, self._full)
-        while self.alive:
-            self._turn()
-            if self.ppid != os.getppid():
-                self.log.info("the parent process has ended: so does this worker")
-                self.alive = False
-        self._finish()
+        self.application = Application(self.wsgi, self.cfg, self.log, self._closing)
+        self.selector.register(self.ready, selectors.EVENT_READ, self._take_answered)
+        self.selector.register(self.PIPE[0], selectors.EVENT_READ, self._signalled)
+        self.listeners = Listeners(self.sockets, self.selector, self.loads, self.age, self.clients.add, self._full)
+        self.turns = Turns(self.cfg.threads + 1, self._round)
+        self.turns.run()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop, and let the loop know."""
+        super().handle_exit(sig, frame)
+        self._wake()
 
     # The loop
 
-    def _turn(self) -> None:
-        until = self.listeners.until(self.next_tick)
+    def _round(self) -> bool:
+        """Do what the connections are ready for, then answer one request; return whether there is more to come."""
+        answering = bool(self.requests) and self.turns.spare
+        until = 0.0 if answering else self.listeners.until(self.next_tick)
         for key, events in self.selector.select(max(0.0, until - time.monotonic())):
             if isinstance(key.data, Connection):
                 self._ready(key.data, events)
@@ -90,175 +90,138 @@ class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         if (now := time.monotonic()) >= self.next_tick:
             self.next_tick = now + _TICK
             self._tick(now)
+        if not self.alive and self.end is None:
+            self.end = self._begin_to_finish(now)
+        if self.end is not None and (now >= self.end or not self.clients):
+            return False
+        if self.requests and self.turns.spare:
+            self._answer(*self.requests.popleft())
+        return True
 
-    def _answered(self) -> None:
-        for connection in self.threads.answered():
+    def _answer(self, connection: Connection, request: Any) -> None:
+        waiting.tell(self.turns.hand_on)
+        with self.turns.lending():
+            answer = self.application.answer(connection, request)
+        connection.send(answer)
+        if self.turns.mine:
             self._sent(connection)
+            return
+        self.answered.append(connection)  # the loop is another thread's now
+        self.turns.come_back()
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of wake-ups already
+            os.write(self.wake, b".")
+
+    def _signalled(self) -> None:
+        _read_up(self.PIPE[0])
+        self.turns.stir()
+
+    def _take_answered(self) -> None:
+        _read_up(self.ready)
+        while self.answered:
+            self._sent(self.answered.popleft())
 
     def _tick(self, now: float) -> None:
         """Show the parent that this worker lives, and end what has taken too long."""
         self.notify()
-        for connection in [one for one in self.connections if one.deadline <= now]:
+        if self.ppid != os.getppid():
+            self.log.info("the parent process has ended: so does this worker")
+            self.alive = False
+        for connection in self.clients:
+            if connection.deadline > now:
+                continue
             if connection.state is not State.RUNNING:
-                self._expire(connection)
+                self.clients.expire(connection)
             elif self.alive:
                 self.log.critical("a request runs for more than %s s: this worker is given up", self.cfg.timeout)
                 self.alive = False
 
-    def _finish(self) -> None:
-        """Take in who has connected, let nobody else, and answer everybody."""
+    def _begin_to_finish(self, now: float) -> float:
+        """Take in who has connected, and let nobody else; return until when everybody is to be answered."""
         self.listeners.close()
-        now = time.monotonic()
-        for connection in self.connections:
+        for connection in self.clients:
             if connection.state is State.IDLE:
-                connection.deadline = min(connection.deadline, now + self.linger_seconds)
-        end = now + self.cfg.graceful_timeout - 2 * _TICK
-        while self.connections and time.monotonic() < end:
-            self._turn()
+                connection.deadline = min(connection.deadline, now + self.limits.linger_seconds)
+        return float(now + self.cfg.graceful_timeout - 2 * _TICK)
 
-    def _take(self, sock: socket.socket, peer: Any) -> None:
-        while len(self.connections) >= self.cfg.worker_connections and self._make_room():
-            pass
-        arrival = Arrival(self.cfg, peer, self.max_body)
-        connection = Connection(sock, peer, arrival, time.monotonic() + self.request_seconds)
-        self.connections.add(connection)
-        self._tell()
-        self._wait_for(connection, selectors.EVENT_READ)
-
-    def _full(self, reason: str) -> None:
-        self.log.warning("no connection could be taken: %s", reason)
-        self._make_room()
+    # One connection
 
     def _ready(self, connection: Connection, events: int) -> None:
-        if connection not in self.connections:  # closed by another event of this turn
+        if connection not in self.clients:  # closed by another event of this round
             return
         if events & selectors.EVENT_WRITE:
             connection.send()
             self._sent(connection)
         elif connection.state is State.RUNNING:  # it sends ahead, or has hung up: told when the answer is there
-            self._wait_for(connection, 0)
+            self.clients.wait_for(connection, 0)
         elif (data := connection.receive(_PIECE)) is not None:
             self._received(connection, data)
 
     def _received(self, connection: Connection, data: bytes) -> None:
         if not data:
-            self._close(connection)
+            self.clients.close(connection)
         elif connection.state is State.LINGERING:
-            connection.dropped += len(data)
-            connection.deadline = min(time.monotonic() + self.linger_seconds, connection.lingers_until)
-            if connection.dropped > self.max_dropped:
-                self._close(connection)
+            self.clients.drop(connection, data)
         else:
             if connection.state is State.IDLE:
-                connection.state, connection.deadline = State.RECEIVING, time.monotonic() + self.request_seconds
+                self._expect(connection)
             connection.arrival.feed(data)
             self._advance(connection)
 
+    def _expect(self, connection: Connection) -> None:
+        connection.state, connection.deadline = State.RECEIVING, time.monotonic() + self.limits.request_seconds
+
     def _advance(self, connection: Connection) -> None:
-        """Hand a request to the threads once it is there."""
+        """Take a request once it is there."""
         arrival = connection.arrival
         try:
             request = arrival.take()
         except Refusal as refusal:
-            self._refuse(connection, refusal)
+            self.clients.refuse(connection, refusal)
             return
-        self._hold(connection, len(arrival) + (request.body.getbuffer().nbytes if request else 0))
-        while self.held > self.max_held and (longest := self._first(State.RECEIVING)):
-            self._refuse(longest, answers.BUSY)
+        self.clients.hold(connection, len(arrival) + (request.body.getbuffer().nbytes if request else 0))
         if connection.state is not State.RECEIVING:
             return
         if request is not None:
-            connection.state = State.RUNNING
-            connection.deadline = time.monotonic() + self.cfg.timeout
-            self.threads.put(connection, request)
+            connection.state, connection.deadline = State.RUNNING, time.monotonic() + self.cfg.timeout
+            self.requests.append((connection, request))
         elif arrival.invites():
             connection.send(answers.CONTINUE)
 
     def _sent(self, connection: Connection) -> None:
         """Go on after an answer, or a part of it, has left."""
         if connection.unsent:
-            if connection.state is not State.SENDING:
-                connection.state, connection.deadline = State.SENDING, time.monotonic() + self.send_seconds
-            self._wait_for(connection, selectors.EVENT_WRITE)
+            self.clients.wait_until_sent(connection)
         elif connection.keep:
-            patience = self.cfg.keepalive if self.alive else self.linger_seconds
+            patience = self.cfg.keepalive if self.alive else self.limits.linger_seconds
             connection.state, connection.deadline = State.IDLE, time.monotonic() + patience
-            self._wait_for(connection, selectors.EVENT_READ)
-            self._hold(connection, len(connection.arrival))
+            self.clients.wait_for(connection, selectors.EVENT_READ)
+            self.clients.hold(connection, len(connection.arrival))
             if connection.held:  # the client sent ahead
-                connection.state, connection.deadline = State.RECEIVING, time.monotonic() + self.request_seconds
+                self._expect(connection)
                 self._advance(connection)
         else:
-            self._linger(connection)
-
-    # How a connection ends
-
-    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
-        self.log.warning("a request was refused before it was whole: %s %s", refusal.status, refusal.text)
-        self._forget(connection)
-        connection.keep = False
-        connection.send(answers.closing(refusal))
-        self._sent(connection)
-
-    def _linger(self, connection: Connection) -> None:
-        self._forget(connection)
-        connection.end_sending()
-        now = time.monotonic()
-        connection.state, connection.deadline = State.LINGERING, now + self.linger_seconds
-        connection.lingers_until = now + self.request_seconds
-        if connection.dropped > self.max_dropped:
-            self._close(connection)
-        else:
-            self._wait_for(connection, selectors.EVENT_READ)
-
-    def _expire(self, connection: Connection) -> None:
-        if connection.state is State.RECEIVING and connection.arrival.begun:
-            self._refuse(connection, answers.SLOW)
-        else:
-            self._close(connection)
-
-    def _close(self, connection: Connection) -> None:
-        self._wait_for(connection, 0)
-        self._forget(connection)
-        self.connections.discard(connection)
-        self._tell()
-        connection.sock.close()
-
-    def _hold(self, connection: Connection, held: int) -> None:
-        self.held += held - connection.held
-        connection.held = held
+            self.clients.linger(connection)
 
     def _closing(self) -> bool:
         """Return whether a connection ends with its answer, so that the client's next is another worker's."""
         return not self.alive or bool(self.loads.has_too_many(self.age))
 
-    def _tell(self) -> None:
+    def _full(self, reason: str) -> None:
+        self.log.warning("no connection could be taken: %s", reason)
+        self.clients.make_room()
+
+    def _arrival(self, peer: Any) -> Arrival:
+        return Arrival(self.cfg, peer, self.limits.max_body)
+
+    def _tell(self, connections: int) -> None:
         if self.alive:
-            self.loads.tell(self.age, len(self.connections))
+            self.loads.tell(self.age, connections)
 
-    def _forget(self, connection: Connection) -> None:
-        """Free what has arrived of a request."""
-        self._hold(connection, 0)
-        connection.arrival = Arrival(self.cfg, connection.peer, self.max_body)
 
-    def _make_room(self) -> bool:
-        """Close the connection that is missed least: one between two requests, else one that takes longest."""
-        oldest = self._first(State.IDLE) or self._first(State.RECEIVING, State.SENDING, State.LINGERING)
-        if oldest is not None:
-            self._close(oldest)
-        return oldest is not None
-
-    def _first(self, *states: State) -> Connection | None:
-        found = (connection for connection in self.connections if connection.state in states)
-        return min(found, key=lambda connection: connection.deadline, default=None)
-
-    def _wait_for(self, connection: Connection, events: int) -> None:
-        if events == connection.events:
-            return
-        if not connection.events:
-            self.selector.register(connection.sock, events, connection)
-        elif events:
-            self.selector.modify(connection.sock, events, connection)
-        else:
-            self.selector.unregister(connection.sock)
-        connection.events = events
+def _read_up(descriptor: int) -> None:
+    """Empty a pipe that only wakes."""
+    with contextlib.suppress(BlockingIOError):
+        os.read(descriptor, 4096)

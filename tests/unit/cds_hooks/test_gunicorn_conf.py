@@ -32,7 +32,7 @@ def test_gunicorn_takes_every_option_and_each_differs_from_its_default(tmp_path:
         before = cfg.settings[name].get()
         cfg.set(name, value)
         assert cfg.settings[name].get() != before, name
-    assert (cfg.workers, cfg.address, cfg.worker_class.max_body) == (3, [("127.0.0.1", 9)], 4096)
+    assert (cfg.workers, cfg.address, cfg.worker_class.limits.max_body) == (3, [("127.0.0.1", 9)], 4096)
     assert cfg.graceful_timeout < 10  # after which `docker stop` kills
     assert not cfg.preload_app
 

@@ -9,8 +9,8 @@ from gunicorn.config import Config
 from gunicorn.http import wsgi
 
 from cds_hooks.serving import answers
+from cds_hooks.serving.application import Outgoing
 from cds_hooks.serving.arrival import Arrival
-from cds_hooks.serving.threads import Outgoing
 
 CFG = Config()
 NOON = 1_772_366_400.25
