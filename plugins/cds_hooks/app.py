@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from cds_hooks import request_log
 from cds_hooks.bearer import Verifier
 from cds_hooks.cors import allow_origins
-from cds_hooks.ehrs import Ehr, load_ehrs
+from cds_hooks.ehrs import Ehr, load_ehrs, strangers
 from cds_hooks.fetching.fetcher import Fetcher
 from cds_hooks.metrics import Metrics
 from cds_hooks.operations import operations
@@ -69,7 +69,13 @@ def create_app(
     if settings.allow_http:
         log.warning("CDS_ALLOW_HTTP=true: to EHRs with http URLs, access tokens and patients' data go unencrypted")
     servers = [(ehr.iss, url) for ehr in ehrs for url in ehr.fhir_servers]
-    fetcher = Fetcher(settings, servers, allow_http=settings.allow_http, verify=settings.verify)
+    fetcher = Fetcher(
+        settings,
+        servers,
+        strangers=strangers(ehrs, own_connection=settings.fhir_conn is not None),
+        allow_http=settings.allow_http,
+        verify=settings.verify,
+    )
     metrics = Metrics(shared_metrics)
     parts = Sidecar(
         settings=settings,

@@ -23,6 +23,7 @@ from screening.schema import Schema
 from screening.times import moment, span
 
 _KIND = "RiskAssessment"
+_IN_VAIN = "the last screening could not be looked up"
 _SUBJECT = re.compile(r"(?:^|/)Patient/([A-Za-z0-9\-.]+)(?:/_history/[^/]*)?$")
 
 
@@ -50,6 +51,7 @@ def earlier(
     max_age: timedelta,
     read: Callable[[Any, Schema, str], E | None],
     *,
+    patient: Mapping[str, Any] | None = None,
     iss: str | None = None,
     budget: Budget | None = None,
 ) -> E | None:
@@ -64,6 +66,8 @@ def earlier(
     read
         `screening.results.earlier.from_resource`: makes an `EarlierScreening` of a resource, or None where it must not be
         shown as one of this screen and patient.
+    patient
+        The Patient that the EHR sent, if it did: what our own server has counts only if it is of the same person.
     iss
         Whose JWT came with the call; None where none is asked for.
     budget
@@ -80,7 +84,7 @@ def earlier(
         Nobody could be asked, the answer is of no use, or the newest one cannot be read; or there are only some by another
         version of this screen: what they found holds by other rules, and the patient was screened all the same.
     """
-    found = _ask(fetcher, call, patient_id, prediction_time, max_age, iss, budget)
+    found = _ask(fetcher, call, patient_id, prediction_time, max_age, patient, iss, budget)
     ours = [one for one in found if _is_ours(one, schema, patient_id)]
     dated = [(_occurred(one), one) for one in ours]
     of_any_version = [pair for pair in dated if prediction_time - max_age <= pair[0] <= prediction_time]
@@ -104,19 +108,23 @@ def _ask(
     patient_id: str,
     at: datetime,
     max_age: timedelta,
+    patient: Mapping[str, Any] | None,
     iss: str | None,
     budget: Budget | None,
 ) -> list[dict[str, Any]]:
     source = fetcher.sources.of_screenings(call, patient_id, iss) if check_id(patient_id) else reasons.NO_ID
     lacks = source if isinstance(source, str) else source.lacks(_KIND, Interaction.SEARCH)
     if isinstance(source, str) or lacks:
-        raise EarlierUnknownError(f"the last screening could not be looked up: {lacks}")
+        raise EarlierUnknownError(f"{_IN_VAIN}: {lacks}")
     span_of_time = [("date", f"ge{_instant(at - max_age)}"), ("date", f"le{_instant(at + timedelta(seconds=1))}")]
     query = urlencode([("subject", f"Patient/{patient_id}"), *span_of_time], safe="/:")
-    (answer,) = source.get_each([f"{_KIND}?{query}"], budget or fetcher.budget())
+    answers = source.get_each([f"{_KIND}?{query}"], budget or fetcher.budget(), patient=patient)
+    if isinstance(answers, str):
+        raise EarlierUnknownError(f"{_IN_VAIN}: {answers}")
+    (answer,) = answers
     words = source.why_not(answer, _KIND, Interaction.SEARCH)
     if words:
-        raise EarlierUnknownError(f"the last screening could not be looked up: {words}")
+        raise EarlierUnknownError(f"{_IN_VAIN}: {words}")
     return [_with_relative_subject(one, source.base_url) for one in answer.resources]
 
 

@@ -52,6 +52,8 @@ class Ehr:
         The `tenant`s that may call; empty: any, and none.
     fhir_servers
         Base URLs without trailing slash from which data that were not sent may be fetched with the call's token.
+    own_patients
+        Whether its patients have the same ids on our own FHIR connection; None where the file does not say.
     """
 
     iss: str | None = None
@@ -60,6 +62,7 @@ class Ehr:
     jku: str | None = None
     tenants: tuple[str, ...] = ()
     fhir_servers: tuple[str, ...] = ()
+    own_patients: bool | None = None
 
 
 def _protected(text: str, info: ValidationInfo) -> str:
@@ -109,6 +112,7 @@ class _Entry(BaseModel):
     jku: Annotated[str, AfterValidator(_key_url)] | None = None
     tenants: Annotated[tuple[_Text, ...], BeforeValidator(_tuple)] = ()
     fhir_servers: Annotated[tuple[Annotated[str, AfterValidator(_server_url)], ...], BeforeValidator(_tuple)] = ()
+    own_patients: bool | None = None
 
     @field_validator("jwks")
     @classmethod
@@ -121,7 +125,9 @@ class _Entry(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        idle = [name for name in ("jwks", "jku", "tenants", "algorithms") if name in self.model_fields_set]
+        idle = [
+            name for name in ("jwks", "jku", "tenants", "algorithms", "own_patients") if name in self.model_fields_set
+        ]
         if self.iss is not None and self.jwks is None and self.jku is None:
             raise ValueError("give jwks, the file of its keys, or jku, their URL")
         if self.iss is None and idle:
@@ -168,6 +174,7 @@ def load_ehrs(path: Path, *, allow_http: bool = False) -> tuple[Ehr, ...]:
             jku=entry.jku,
             tenants=entry.tenants,
             fhir_servers=entry.fhir_servers,
+            own_patients=entry.own_patients,
         )
         for entry in entries
     )
@@ -187,3 +194,30 @@ def by_iss(ehrs: Sequence[Ehr]) -> dict[str, Ehr]:
     if problems:
         raise SchemaError("CDS_EHRS", problems)
     return {ehr.iss: ehr for ehr in ehrs if ehr.iss}
+
+
+def strangers(ehrs: Sequence[Ehr], *, own_connection: bool) -> tuple[str, ...]:
+    """Return who of the EHRs means others than our own FHIR connection by its patients' ids: it is not asked for them.
+
+    Raises
+    ------
+    SchemaError
+        Of several EHRs one does not say whether it does. Or one says so, and there is no own connection.
+    """
+    known = [(at, ehr) for at, ehr in enumerate(ehrs) if ehr.iss]
+    if not own_connection:
+        problems = [
+            f"ehrs.{at}.own_patients: has no effect without CDS_FHIR_CONN"
+            for at, ehr in known
+            if ehr.own_patients is not None
+        ]
+    else:
+        problems = [
+            f"ehrs.{at}.own_patients: is missing: say true where its patients have the same ids on CDS_FHIR_CONN, and false "
+            "where not; with several EHRs one id may be two people"
+            for at, ehr in known
+            if len(known) > 1 and ehr.own_patients is None
+        ]
+    if problems:
+        raise SchemaError("CDS_EHRS", problems)
+    return tuple(ehr.iss for _, ehr in known if ehr.iss and ehr.own_patients is False)

@@ -4,8 +4,9 @@ From the reader on it is the library's one road; nothing of a score is decided h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cds_hooks.absences import without_invented_zeros
 from cds_hooks.fetching.fetcher import Fetched, Fetcher
@@ -34,6 +35,8 @@ class Look:
     ----------
     patient_id
         Whose data it is; `context.patientId` unless a patient match is not required.
+    patient
+        The Patient that was sent; None where none was.
     result
         The library's answer.
     stale
@@ -54,6 +57,7 @@ class Look:
     """
 
     patient_id: str
+    patient: Mapping[str, Any] | None = field(repr=False)
     result: PatientResult
     stale: Mapping[str, datetime]
     remarks: Mapping[str, str]
@@ -121,8 +125,9 @@ class LiveData:
         """
         at = self._at(now)
         more = self.fetcher.fetch(
-            request, schema, sent.absent, sent.patient_id, at, iss=iss, partial=sent.partial, budget=budget
-        )
+            request, schema, sent.absent, sent.patient_id, at,
+            iss=iss, partial=sent.partial, patient=sent.patient, budget=budget,
+        )  # fmt: skip
         if "patient" in more.unobtained:
             raise missing_keys(more.unobtained)  # all of them: whoever integrates should hear of the rest at once
         zone = self.settings.zone or self.fetcher.zone
@@ -154,6 +159,7 @@ class LiveData:
             )  # fmt: skip
         return Look(
             sent.patient_id,
+            sent.patient,
             result,
             stale,
             remarks,

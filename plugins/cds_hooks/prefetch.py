@@ -28,6 +28,8 @@ class Prefetch:
     ----------
     patient_id
         Whose data it is: of nobody else may anything be scored.
+    patient
+        The Patient that was sent; None where none was.
     contents
         What to hand to `FhirReader.add`. Never shown.
     absent
@@ -44,6 +46,7 @@ class Prefetch:
     """
 
     patient_id: str
+    patient: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     contents: tuple[Any, ...] = field(default=(), repr=False)
     absent: tuple[str, ...] = ()
     no_data: frozenset[str] = frozenset()
@@ -85,10 +88,12 @@ def sort_out(
             problems[PATIENT] = "the EHR sent other resources and no Patient"
             del values[PATIENT]
         patient_id = found or patient_id
+    patients = values[PATIENT].resources if PATIENT in values else ()
     partial = _partial(values, schema, prediction_time)
     empty = {key for key, value in values.items() if not value.resources and key not in partial}
     return Prefetch(
         patient_id,
+        patient=next((one for one in patients if one["resourceType"] == "Patient"), None),
         contents=tuple(value.content for value in values.values() if value.resources),
         absent=tuple(key for key in wanted if key not in sent),
         no_data=frozenset(empty.union(key for key in wanted if key in sent and sent[key] is None)),

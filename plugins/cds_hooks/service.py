@@ -25,6 +25,7 @@ from cds_hooks.earlier_screening import EarlierUnknownError, earlier
 from cds_hooks.fetching.fetcher import Fetcher
 from cds_hooks.hook_request import HookRequest
 from cds_hooks.live import LiveData, Look, missing_keys
+from cds_hooks.prefetch import Prefetch
 from cds_hooks.screens import Loaded, Screen
 from cds_hooks.settings import Settings
 from screening.fhir_client.budget import Budget
@@ -115,11 +116,11 @@ class Answers:
         data = LiveData(self.settings, self.fetcher)
         sent = data.sent(request, screen.schema, now=call.now)
         latest = self.settings.prediction_time == "latest"
-        if not latest and not self._wanted(call, sent.patient_id, call.now):
+        if not latest and not self._wanted(call, sent, call.now):
             return Given({"cards": []}, "not_screened_high", call.model)
         seen = data.look(request, sent, screen.schema, call.loaded.bundle, now=call.now, iss=iss, budget=call.budget)
         # Records of the past were screened at their own time, which only their data tell.
-        if latest and not self._wanted(call, seen.patient_id, self._at(call, seen)):
+        if latest and not self._wanted(call, seen, self._at(call, seen)):
             return Given({"cards": []}, "not_screened_high", call.model, fetched=seen.fetched)
         return self._scored(call, seen) if seen.result.outcome is Outcome.SCORED else self._not_scored(call, seen)
 
@@ -193,21 +194,21 @@ class Answers:
     def _earlier(self, call: _Call, seen: Look) -> EarlierScreening | None:
         """Return the last screening's result; None where there is none to show."""
         max_age = self.settings.earlier_screening
-        return None if max_age is None else self._newest(call, seen.patient_id, self._at(call, seen), max_age)
+        return None if max_age is None else self._newest(call, seen, self._at(call, seen), max_age)
 
-    def _wanted(self, call: _Call, patient_id: str, at: datetime) -> bool:
+    def _wanted(self, call: _Call, whose: Prefetch | Look, at: datetime) -> bool:
         """Tell whether this screen speaks of the patient: of all, or with `only_screened` of who was screened high."""
         if not call.screen.schema.only_screened:
             return True
         max_age = self.settings.earlier_screening or SCREENED_WITHIN
         try:
-            found = self._newest(call, patient_id, at, max_age)
+            found = self._newest(call, whose, at, max_age)
         except EarlierUnknownError as error:
             raise missing_keys({"RiskAssessment": str(error)}) from None
         return found is not None and found.risk_level is RiskLevel.HIGH
 
-    def _newest(self, call: _Call, patient_id: str, at: datetime, max_age: timedelta) -> EarlierScreening | None:
+    def _newest(self, call: _Call, whose: Prefetch | Look, at: datetime, max_age: timedelta) -> EarlierScreening | None:
         return earlier(
-            self.fetcher, call.request, call.screen.schema, patient_id, at, max_age, from_resource,
-            iss=call.iss, budget=call.budget,
+            self.fetcher, call.request, call.screen.schema, whose.patient_id, at, max_age, from_resource,
+            patient=whose.patient, iss=call.iss, budget=call.budget,
         )  # fmt: skip

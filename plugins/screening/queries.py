@@ -36,6 +36,11 @@ def queries(schema: Schema, patient_id: str, prediction_time: datetime | None) -
     return urls
 
 
+def query_of_patient(patient_id: str) -> str:
+    """Return the relative URL of a Patient."""
+    return f"Patient/{patient_id}"
+
+
 def query_of_key(schema: Schema, key: str, patient_id: str, prediction_time: datetime | None) -> str:
     """Return the relative URL to GET for one prefetch key: `patient`, or a feature that is no field of the Patient.
 
@@ -47,7 +52,7 @@ def query_of_key(schema: Schema, key: str, patient_id: str, prediction_time: dat
         The schema has no such feature.
     """
     if key == PATIENT_KEY:
-        return f"Patient/{patient_id}"
+        return query_of_patient(patient_id)
     feature = schema.features[key]
     if feature.fhir_resource == "Encounter":
         return _encounters(patient_id)

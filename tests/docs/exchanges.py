@@ -151,7 +151,8 @@ def exchanges() -> Iterator[tuple[str, Json]]:
                 loaded = parts.screens["sepsis-risk"].current()
                 then = NOW - timedelta(hours=9, minutes=20)
                 screened = result(list(_resources(prefetch("few", _HIGH, hours=10))), loaded.bundle, t=then)
-                fhir.load([{"id": "screened-last-night", **build(screened, loaded.assessment)}])
+                chart = prefetch("few", {"heart_rate": 96}, hours=3)
+                fhir.load([chart["patient"], {"id": "screened-last-night", **build(screened, loaded.assessment)}])
             yield name, _exchange(app, one)
             parts.feedback.close()
             if parts.verifier:

@@ -53,6 +53,8 @@ class Fetcher:
         `fetch_from`, `fhir_conn` and `fetch_seconds` count.
     servers
         The allow-list: pairs of an EHR's JWT issuer (None where it has none) and the base URL of a FHIR server of it.
+    strangers
+        The issuers of those EHRs whose patients have other ids on the own connection than on theirs.
     allow_http
         Permits plain http to another machine than this one; the own connection has its own `allow_http`.
     verify
@@ -74,10 +76,11 @@ class Fetcher:
         settings: Settings,
         servers: Iterable[tuple[str | None, str]],
         *,
+        strangers: Collection[str] = (),
         allow_http: bool = False,
         verify: bool | str = True,
     ) -> None:
-        self.sources = Sources(settings, servers, allow_http=allow_http, verify=verify)
+        self.sources = Sources(settings, servers, strangers=strangers, allow_http=allow_http, verify=verify)
         self._seconds = settings.fetch_seconds
 
     @property
@@ -103,6 +106,7 @@ class Fetcher:
         *,
         iss: str | None = None,
         partial: Mapping[str, str | None] | None = None,
+        patient: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
     ) -> Fetched:
         """Fetch prefetch keys; whatever a server does, this returns in time and raises nothing for it.
@@ -122,6 +126,9 @@ class Fetcher:
         partial
             Keys of which a page was sent. They are asked for anew, as a whole: the link that came with the page is text
             of a stranger, and of a search that we did not make.
+        patient
+            The Patient that was sent, None where none was. What our own server has under the id counts only if it is of the
+            same person.
         budget
             Shared with what else is asked for this call; a new one unless given.
         """
@@ -135,7 +142,9 @@ class Fetcher:
         failed = {key: words for key in wanted if (words := source.lacks(*_kind(schema, key)))}
         asked = [key for key in wanted if key not in failed]
         urls = [query_of_key(schema, key, patient_id, prediction_time) for key in asked]
-        answers = source.get_each(urls, budget or self.budget())
+        answers = source.get_each(urls, budget or self.budget(), patient=patient)
+        if isinstance(answers, str):
+            return replace(_sorted((), dict.fromkeys(wanted, answers), partial, None), failed=frozenset(wanted))
         contents, said, in_vain = [], [], set()
         for key, answer in zip(asked, answers, strict=True):
             words = source.why_not(answer, *_kind(schema, key))

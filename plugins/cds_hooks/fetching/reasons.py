@@ -7,6 +7,7 @@ SWITCHED_OFF = "fetching is switched off"
 NO_SERVER = "the call names no fhirServer to fetch it from"
 NOT_ALLOWED = "the call's fhirServer is none that this service may ask"
 NO_TOKEN = "the call's access token is none that can be sent"  # noqa: S105 - words
+OTHER_IDS = "this EHR's patients have other ids on this service's own server (own_patients: false)"
 NO_ID = "the patient's id is no logical id to ask for"
 _STATUS = {
     401: "the FHIR server does not know the access token",
@@ -15,6 +16,16 @@ _STATUS = {
     410: "the FHIR server says that it was deleted",
     429: "the FHIR server has too much to do",
 }
+
+
+def somebody_else(fields: str) -> str:
+    """Say that our own server means another person by the patient's id."""
+    return f"this service's own server has somebody else under the patient's id (another {fields})"
+
+
+def not_known_to_be_the_same(words: str) -> str:
+    """Say that our own server does not tell whether it means the same person."""
+    return f"whether this service's own server means the same patient could not be found out: {words}"
 
 
 def lacks(scope: str) -> str:

@@ -3,13 +3,15 @@
 Connections are kept open from call to call; a token is not: it lives as long as the call and goes to that one server only.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from cds_hooks.fetching import reasons
 from cds_hooks.fetching.allowed import AllowedServers
+from cds_hooks.fetching.same_person import contradiction
 from cds_hooks.fetching.scopes import Grant, Interaction, Scopes, wanted
 from cds_hooks.settings import Settings
 from cds_hooks.waiting import will_wait
@@ -20,6 +22,10 @@ from screening.fhir_client.client import FhirClient
 from screening.fhir_client.connection import FhirConnection
 from screening.fhir_client.exchange import Answer
 from screening.fhir_client.settings import ClientSettings
+from screening.queries import query_of_patient
+from screening.readers.fhir_fields import text
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 5 * 2**20
 """Of all answers that one call fetches."""
@@ -71,10 +77,13 @@ class Source:
         What absolute references to this server begin with.
     scopes
         None where nothing is to be checked: our own connection, or a server that is open.
+    own
+        Whether it is our own connection, which may mean others than the EHR by its patients' ids.
     """
 
     base_url: str
     scopes: Scopes | None
+    own: bool
     _client: FhirClient = field(repr=False)
     _auth: Auth | None = field(default=None, repr=False)
     _below: str = field(default="", repr=False)
@@ -97,10 +106,35 @@ class Source:
             return None
         return reasons.restricted(wanted(resource_type, interaction))
 
-    def get_each(self, urls: Sequence[str], budget: Budget) -> list[Answer]:
-        """Ask relative URLs, all at once."""
+    def get_each(
+        self, urls: Sequence[str], budget: Budget, *, patient: Mapping[str, Any] | None = None
+    ) -> list[Answer] | str:
+        """Ask relative URLs, all at once.
+
+        Parameters
+        ----------
+        patient
+            The Patient that the EHR sent, if it did. Our own server is asked for its own one of that id besides.
+
+        Returns
+        -------
+        list of Answer
+            One for each URL; or the words why none may be used: our own server means another person by the id, or it does
+            not tell.
+        """
         will_wait()
-        return self._client.within(budget, auth=self._auth, below=self._below).get_each(urls)
+        client = self._client.within(budget, auth=self._auth, below=self._below)
+        if not self.own or patient is None:
+            return client.get_each(urls)
+        *answers, ours = client.get_each([*urls, query_of_patient(text(patient.get("id")))])
+        words = self.why_not(ours, "Patient", Interaction.READ)
+        if words is not None:
+            return reasons.not_known_to_be_the_same(words)
+        fields = contradiction(patient, ours.resources[0])
+        if fields is None:
+            return answers
+        log.error("%s has somebody else under the id of an EHR's patient: do they share their ids?", self.base_url)
+        return reasons.somebody_else(fields)
 
 
 class Sources:
@@ -108,7 +142,7 @@ class Sources:
 
     Parameters
     ----------
-    settings, servers, allow_http, verify
+    settings, servers, strangers, allow_http, verify
         As of `fetcher.Fetcher`.
 
     Raises
@@ -127,10 +161,12 @@ class Sources:
         settings: Settings,
         servers: Iterable[tuple[str | None, str]],
         *,
+        strangers: Collection[str] = (),
         allow_http: bool = False,
         verify: bool | str = True,
     ) -> None:
         self._fetch_from = settings.fetch_from
+        self._strangers = frozenset(strangers)
         self._allowed = AllowedServers(servers, allow_http=allow_http)
         self._ehrs = {
             url: FhirClient(at_point_of_care(ClientSettings(url, verify=verify, allow_http=allow_http), settings))
@@ -154,14 +190,19 @@ class Sources:
         if self._fetch_from == "nowhere":
             return reasons.SWITCHED_OFF
         if self._fetch_from == "own" and self._own is not None:
-            return Source(self._own.settings.base_url, None, self._own)
+            return self._ours(self._own, iss)
         return self._of_ehr(call, patient_id, iss)
 
     def of_screenings(self, call: Call, patient_id: str, iss: str | None) -> Source | str:
         """Return whom to ask for earlier screenings: our own connection if there is one, for they are written there."""
         if self._own is not None:
-            return Source(self._own.settings.base_url, None, self._own)
+            return self._ours(self._own, iss)
         return self.of_data(call, patient_id, iss)
+
+    def _ours(self, client: FhirClient, iss: str | None) -> Source | str:
+        if iss in self._strangers:
+            return reasons.OTHER_IDS
+        return Source(client.settings.base_url, None, own=True, _client=client)
 
     def _of_ehr(self, call: Call, patient_id: str, iss: str | None) -> Source | str:
         if call.fhir_server is None:
@@ -171,12 +212,12 @@ class Sources:
             return reasons.NOT_ALLOWED
         client, given = self._ehrs[place.listed], call.authorization
         if given is None:
-            return Source(place.base_url, None, client, None, place.below)
+            return Source(place.base_url, None, False, client, None, place.below)
         auth = _bearer(given)
         if auth is None:
             return reasons.NO_TOKEN
         scopes = Scopes.of(given.scope, of_patient=(given.patient or call.patient_id) == patient_id)
-        return Source(place.base_url, scopes, client, auth, place.below)
+        return Source(place.base_url, scopes, False, client, auth, place.below)
 
 
 def at_point_of_care(settings: ClientSettings, ours: Settings) -> ClientSettings:

@@ -135,7 +135,7 @@ def test_the_newest_is_taken_whatever_the_order(hours: list[float], data: st.Dat
 
         def budget(self) -> None: ...
 
-        def get_each(self, *args: object) -> list[Any]:
+        def get_each(self, *args: object, patient: None) -> list[Any]:
             return [type("Answer", (), {"resources": resources})]
 
     found = earlier_screening.earlier(Asked(), Call(None), sepsis(), "p-1", LATER, DAY, read)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cds_hooks.ehrs import Ehr, by_iss, load_ehrs
+from cds_hooks.ehrs import Ehr, by_iss, load_ehrs, strangers
 from screening.errors import SchemaError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -172,3 +172,29 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_nobody_is_no_list_of_callers() -> None:
     with pytest.raises(SchemaError, match="names nobody"):
         by_iss(())
+
+
+def ehrs(*said: bool | None) -> list[Ehr]:
+    return [Ehr(iss=f"https://ehr-{at}.example.org", jku=JKU, own_patients=one) for at, one in enumerate(said)]
+
+
+def test_one_ehr_shares_our_own_connection_s_ids_unless_it_says_otherwise() -> None:
+    assert strangers(ehrs(None), own_connection=True) == ()
+    assert strangers(ehrs(True), own_connection=True) == ()
+    assert strangers(ehrs(False), own_connection=True) == ("https://ehr-0.example.org",)
+    assert strangers([Ehr(fhir_servers=("https://ehr.example.org/fhir",))] * 2, own_connection=True) == ()
+    assert strangers(ehrs(None, None), own_connection=False) == ()
+
+
+def test_of_several_ehrs_each_must_say_whether_it_does() -> None:
+    assert strangers(ehrs(True, False, True), own_connection=True) == ("https://ehr-1.example.org",)
+    with pytest.raises(SchemaError) as caught:
+        strangers(ehrs(True, None, None), own_connection=True)
+    assert [one.partition(": is missing")[0] for one in caught.value.problems] == [
+        "ehrs.1.own_patients", "ehrs.2.own_patients",
+    ]  # fmt: skip
+
+
+def test_without_an_own_connection_it_says_nothing() -> None:
+    with pytest.raises(SchemaError, match=r"ehrs\.1\.own_patients: has no effect without CDS_FHIR_CONN"):
+        strangers(ehrs(None, True), own_connection=False)
