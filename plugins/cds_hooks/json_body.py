@@ -1,5 +1,6 @@
 """The body of a request: bytes in, one JSON object out, or a refusal that repeats nothing of it."""
 
+import json
 from typing import Any
 
 import orjson
@@ -27,20 +28,29 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise Refusal(400, "The body is nested too deeply: nothing in FHIR is.", diagnostics="body") from None
     if not isinstance(content, dict):
         raise Refusal(400, "The body must be a JSON object.", diagnostics="body")
-    # Whatever was said twice is gone from what was read: only then it holds fewer names than the body. Most clients write
-    # as it is written again here, and then there is nothing to count.
-    if again != body and _names(body) > _names_again(again):
+    if again != body and _colons(body) > again.count(b":") and _says_a_name_twice(body):
         raise Refusal(
             400, "The body has an object with two members of one name: send each name once.", diagnostics="body"
         )
     return content
 
 
-def _names(text: bytes) -> int:
-    """Count where a member's name ends. Within a text that can stand too, but as often when written again, or more often."""
-    return text.translate(None, b" \t\r\n").count(b'":')
+def _colons(body: bytes) -> int:
+    """Count the colons, and what may stand for one in a text.
+
+    Written again it has as many if nothing was lost, and fewer if a name was said twice: then one member of the two is gone.
+    """
+    found = body.count(b":")
+    return found + body.count(b"\\u003a") + body.count(b"\\u003A") if b"\\u00" in body else found
 
 
-def _names_again(text: bytes) -> int:
-    """Count in what orjson has written: it has white space in texts alone, and there it matters by quotation marks only."""
-    return _names(text) if b'\\"' in text else text.count(b'":')
+def _says_a_name_twice(body: bytes) -> bool:
+    """Tell for certain, which takes ten times as long as to read the body."""
+    found = False
+
+    def look(members: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len(dict(members)) < len(members)
+
+    json.loads(body, object_pairs_hook=look, parse_int=str, parse_float=str)
+    return found

@@ -106,15 +106,19 @@ def _entry(entry: Json, kind: str) -> Json:
 
 
 def _of_entries(content: Any, entries: list[Json], link: str | None = None, *, short: bool = False) -> Value:
-    modes = [_mode(entry) for entry in entries]
-    outcomes = [entry["resource"] for entry, mode in zip(entries, modes, strict=True) if mode == "outcome"]
+    by_mode: dict[str, list[Json]] = {"match": [], "include": [], "outcome": []}
+    resources = []
+    for entry in entries:
+        mode, resource = _mode(entry), entry["resource"]
+        by_mode[mode].append(resource)
+        if mode != "outcome":
+            resources.append(resource)
+    outcomes = by_mode["outcome"]
     if any(map(_is_error, outcomes)):
         raise Unusable(f"the EHR sent an OperationOutcome among the data ({_all_said(outcomes)})")
-    resources = tuple(entry["resource"] for entry, mode in zip(entries, modes, strict=True) if mode != "outcome")
     if any(one["resourceType"] == "Bundle" for one in resources):
         raise Unusable("the EHR sent a Bundle within a Bundle or list")
-    matches = tuple(entry["resource"] for entry, mode in zip(entries, modes, strict=True) if mode == "match")
-    return Value(content, resources, matches, _all_said(outcomes), link, short)
+    return Value(content, tuple(resources), tuple(by_mode["match"]), _all_said(outcomes), link, short)
 
 
 def _mode(entry: Json) -> str:

@@ -102,10 +102,13 @@ def aggregated(values: Floats, cells: Ints, how: Sequence[str]) -> Observed:
     found = cells[begin]
     feature = found % len(how)
     numbers = np.full(len(found), np.nan)
-    if len(found):
-        for name in sorted(set(how)):
+    names = {how[column] for column in set(feature.tolist())}
+    for name in sorted(names):
+        all_numbers = _AGGREGATES[name](values, begin, end)
+        if len(names) == 1:
+            numbers = all_numbers
+        else:
             mine = np.array([one == name for one in how])[feature]
-            if mine.any():
-                numbers[mine] = _AGGREGATES[name](values, begin, end)[mine]
+            numbers[mine] = all_numbers[mine]
     order = np.argsort(found)
     return Observed(found[order], numbers[order], (end - begin)[order], end[order] - 1)

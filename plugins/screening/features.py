@@ -162,6 +162,8 @@ def _encounters(values: CohortValues) -> list[str]:
     """Return the encounter of each patient's newest value that names one; "" where none does."""
     found = [""] * len(values.cohort)
     named: Bools = ~values.table.encounter.equals("")
+    if not named.any():
+        return found
     stay, patient = values.table.encounter[named], values.patient[named]
     order = np.lexsort((stay.codes, values.table.end[named], patient))
     begin = runs(patient[order])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cds_hooks.json_body import read_object
 from cds_hooks.refusals import Refusal
 
-MISLEADING = st.sampled_from(['":', '" :', '"', ":", '\\"', '"\\":'])
+MISLEADING = st.sampled_from(['":', '" :', '"', ":", '\\"', '"\\":', "\\u003a", "\\u003A"])
 TEXT = st.text() | MISLEADING
 NUMBER = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -77,3 +77,19 @@ def test_no_body_raises_anything_else(body: bytes) -> None:
     except Refusal as refusal:
         found = refusal.status
     assert found == 400 or isinstance(found, dict)
+
+
+@pytest.mark.parametrize("body", [
+    b'{"a":1,"b":"12:30 \\u003a \\u003A \\\\u003a","a":2}', b'{"a":{"t":"1:2:3"},"a":{}}',
+    b'{"a":"\\u003a","a":"\\u003a\\u003a"}',
+])  # fmt: skip
+def test_colons_in_texts_hide_no_name_that_stands_twice(body: bytes) -> None:
+    assert "two members of one name" in refused(body)
+
+
+@pytest.mark.parametrize("body", [
+    b'{"a":"12:30","b":"\\u003a \\u003A"}', b'{"a":"\\\\u003a"}', b'{"a":"\\\\\\\\u003A","b":{"a":"\\u00e9:"}}',
+    b'{"a":123456789012345678901234567890,"b":"\\\\u003a"}',
+])  # fmt: skip
+def test_colons_in_texts_are_no_names(body: bytes) -> None:
+    assert read_object(body) == orjson.loads(body)
