@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from screening.aggregates import Observed, aggregated
-from screening.columns import NOT_A_TIME, Bools, Floats, Ints, as_micros, runs
+from screening.columns import NOT_A_TIME, Floats, Ints, as_micros
 from screening.errors import FatalError
 from screening.feature_matrix import Basis, Cells, FeatureMatrix, Vectors
 from screening.observations import Reading
@@ -146,11 +146,9 @@ def _cells(values: CohortValues, found: Observed, notes: dict[tuple[int, int], s
 
 def _basis(values: CohortValues, patients: Sequence[PatientRecord | None], matrix: Floats) -> Basis:
     """Return the sources of the values used, and of each Patient field that gave a value."""
-    named = values.table[~values.table.source.equals("")]
-    columns = (named.patient_id, named.feature, named.source)
-    order = np.lexsort([column.codes for column in reversed(columns)])
-    once = order[runs(*(column.codes[order] for column in columns))]
-    found = list(zip(*(column[once].tolist() for column in columns), strict=True))
+    table = values.table
+    columns = (table.patient_id.tolist(), table.feature.tolist(), table.source.tolist())
+    found = list(dict.fromkeys(one for one in zip(*columns, strict=True) if one[2]))
     for column, feature in enumerate(values.schema.features.values()):
         if feature.fhir_resource == "Patient":
             known = zip(patients, np.isnan(matrix[:, column]).tolist(), strict=True)
@@ -160,17 +158,12 @@ def _basis(values: CohortValues, patients: Sequence[PatientRecord | None], matri
 
 def _encounters(values: CohortValues) -> list[str]:
     """Return the encounter of each patient's newest value that names one; "" where none does."""
-    found = [""] * len(values.cohort)
-    named: Bools = ~values.table.encounter.equals("")
-    if not named.any():
-        return found
-    stay, patient = values.table.encounter[named], values.patient[named]
-    order = np.lexsort((stay.codes, values.table.end[named], patient))
-    begin = runs(patient[order])
-    newest = order[np.concatenate((begin[1:], [len(order)]))[: len(begin)] - 1]
-    for row, encounter in zip(patient[newest].tolist(), stay[newest].tolist(), strict=True):
-        found[row] = encounter
-    return found
+    newest = [(NOT_A_TIME, "")] * len(values.cohort)
+    table = values.table
+    for row, end, encounter in zip(values.patient.tolist(), table.end.tolist(), table.encounter.tolist(), strict=True):
+        if encounter:
+            newest[row] = max(newest[row], (end, encounter))
+    return [encounter for _, encounter in newest]
 
 
 def observed(feature: Feature) -> bool:

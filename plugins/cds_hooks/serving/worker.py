@@ -63,6 +63,7 @@ class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
 
     def run(self) -> None:
         """Serve until told to stop, and then until what was begun is finished."""
+        self.call_seconds, self.idle_seconds = self.cfg.timeout, self.cfg.keepalive
         self.application = Application(self.wsgi, self.cfg, self.log, self._closing)
         self.selector.register(self.ready, selectors.EVENT_READ, self._take_answered)
         self.selector.register(self.PIPE[0], selectors.EVENT_READ, self._signalled)
@@ -135,7 +136,7 @@ class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
             if connection.state is not State.RUNNING:
                 self.clients.expire(connection)
             elif self.alive:
-                self.log.critical("a request runs for more than %s s: this worker is given up", self.cfg.timeout)
+                self.log.critical("a request runs for more than %s s: this worker is given up", self.call_seconds)
                 self.alive = False
 
     def _begin_to_finish(self, now: float) -> float:
@@ -185,7 +186,7 @@ class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         if connection.state is not State.RECEIVING:
             return
         if request is not None:
-            connection.state, connection.deadline = State.RUNNING, time.monotonic() + self.cfg.timeout
+            connection.state, connection.deadline = State.RUNNING, time.monotonic() + self.call_seconds
             self.requests.append((connection, request))
         elif arrival.invites():
             connection.send(answers.CONTINUE)
@@ -195,7 +196,7 @@ class LoopWorker(Worker):  # type: ignore[misc]  # gunicorn has no types
         if connection.unsent:
             self.clients.wait_until_sent(connection)
         elif connection.keep:
-            patience = self.cfg.keepalive if self.alive else self.limits.linger_seconds
+            patience = self.idle_seconds if self.alive else self.limits.linger_seconds
             connection.state, connection.deadline = State.IDLE, time.monotonic() + patience
             self.clients.wait_for(connection, selectors.EVENT_READ)
             self.clients.hold(connection, len(connection.arrival))
