@@ -123,26 +123,31 @@ class Observations:
         An unknown available time sorts first: it is available at any time. The last two columns only settle which of two
         resources without an id comes first, so that the order of the input never does.
         """
+        return self if self.in_order else self._sorted()[0]
+
+    def _sorted(self) -> "tuple[Observations, bool]":
+        """Return the table in its order, and whether no two rows are of one patient, feature and time, as in most charts."""
+        at = (self.end, self.feature.codes, self.patient_id.codes)
+        table = self if self.in_order else self._at(np.lexsort(at), in_order=True)
+        if len(runs(table.patient_id.codes, table.feature.codes, table.end)) == len(table):
+            return table, True
         if self.in_order:
-            return self
+            return table, False
         known = ~np.isnan(self.value)
         value = np.where(known, self.value, -np.inf)
-        order = np.lexsort((
-            self.encounter.codes, self.start, self.source.codes, value, known, self.available, self.end,
-            self.feature.codes, self.patient_id.codes,
-        ))  # fmt: skip
-        return self._at(order, in_order=True)
+        beside = (self.encounter.codes, self.start, self.source.codes, value, known, self.available)
+        return self._at(np.lexsort((*beside, *at)), in_order=True), False
 
     def distinct(self, drops: Counter[Drop]) -> "Observations":
         """Return the table in its order, each value once; what goes is counted in `drops`.
 
         Same patient, feature, time and value under two ids is one value: the one that was available first stays.
         """
-        table = self.ordered()
-        at = (table.patient_id.codes, table.feature.codes, table.end)
-        if len(runs(*at)) == len(table):  # no two at one time, and so none that say the same: most charts
+        table, each_alone = self._sorted()
+        if each_alone:
             return table
         known = ~np.isnan(table.value)
+        at = (table.patient_id.codes, table.feature.codes, table.end)
         said = (*at, table.start, known, np.where(known, table.value, 0))
         order = np.lexsort(said[::-1])  # stable: of equal ones the first in the table's order stands first
         first = np.zeros(len(table), dtype=bool)
