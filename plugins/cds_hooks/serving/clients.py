@@ -1,6 +1,5 @@
 """The connections of one worker: what each is waited for, what all of them hold in memory, and how one ends."""
 
-import logging
 import selectors
 import socket
 import time
@@ -69,7 +68,7 @@ class Clients:
         limits: Limits,
         arrival: Callable[[Any], Arrival],
         changed: Callable[[int], None],
-        log: "logging.Logger | Any",
+        log: Any,
     ) -> None:
         self._selector, self._limits, self._arrival, self._changed, self._log = selector, limits, arrival, changed, log
         self._all: set[Connection] = set()
