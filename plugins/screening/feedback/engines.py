@@ -16,6 +16,9 @@ from sqlalchemy.engine import URL, make_url
 
 from screening.errors import FatalError
 
+_ROWS = 50
+"""In one INSERT. sqlite3 keeps the last 128 statements, each as long as it has rows: with all cards of a second in one, a
+worker came to hold 30 MB of them."""
 READING = "reading"
 """An option of a connection whose transactions only read: they then hinder no writer."""
 
@@ -61,6 +64,7 @@ def make_engine(url: URL, wait: float) -> Engine:
             hide_parameters=True,
             pool_timeout=wait,
             pool_pre_ping=kind != "sqlite",
+            insertmanyvalues_page_size=_ROWS,
             connect_args=known.get(kind, {}),
         )
     except (ImportError, wrong.SQLAlchemyError):

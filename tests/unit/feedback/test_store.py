@@ -14,6 +14,7 @@ from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from tests.unit.feedback.cards import GIVEN, ROOT, SERVICE, answer, issued, named, rows
 
 from screening.errors import FatalError, ScreeningError, TemporaryError
@@ -396,3 +397,17 @@ def test_a_server_that_is_not_there_is_a_temporary_error() -> None:
     assert str(found.value).startswith("postgresql+psycopg://127.0.0.1:9/postgres: ")  # nor whose login it is
     assert "secret" not in str(found.value)
     store.close()
+
+
+def test_many_cards_are_few_statements_and_none_of_them_is_long(store: FeedbackStore, file: Path) -> None:
+    """sqlite3 lets go of the interpreter at each statement, and keeps each that differs in length."""
+    store.start()
+    engine = store._database._engine_made()
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    for first, cards in ((0, 120), (200, 130), (400, 1)):
+        store._write_issued([issued(number) for number in range(first, first + cards)])
+    inserts = [one for one in asked if one.startswith("INSERT INTO cds_issued")]
+    assert len(inserts) == 3 + 3 + 1
+    assert len(set(inserts)) == 1 + 2 + 1  # of 50 rows, 20, 30 and 1
+    assert rows(file, "SELECT count(*) FROM cds_issued") == [(251,)]
