@@ -9,7 +9,7 @@ import pytest
 from tests.charts import SICK, T, chart, observation, sepsis
 from tests.unit.cds_hooks.fetching.conftest import Authorization, Call, MakeFetcher, ward
 from tests.unit.cds_hooks.sidecars import asked, card, parts, post, published, running
-from tests.unit.fhir_client.stub_server import Stub, fhir, outcome
+from tests.unit.fhir_client.stub_server import Stub, fhir, outcome, searchset
 
 from cds_hooks.fetching import reasons
 from cds_hooks.fetching.fetcher import Fetcher
@@ -20,6 +20,7 @@ from screening.errors import SchemaError
 
 OWN = '{"host": "%s"}'
 SENT = {"resourceType": "Patient", "id": "p", "birthDate": "1966-03-10", "gender": "female"}
+UNUSABLE = "too much, cut off, of another, or with an error in it"
 ELSE = "this service's own server has somebody else under the patient's id (another "
 
 
@@ -62,8 +63,19 @@ def test_the_own_patient_is_asked_for_beside_the_data(stub: Stub, make_fetcher: 
         (fhir(SENT | {"gender": "male"}), f"{ELSE}gender)"),
         (outcome(404), "the FHIR server does not know it (404)"),
         (outcome(500), "the FHIR server refused or failed (500)"),
+        (fhir(searchset([])), UNUSABLE),
+        (fhir({"resourceType": "Group", "id": "p"}), UNUSABLE),
+        (fhir(SENT | {"id": "q"}), UNUSABLE),
     ],
-    ids=["born on another day", "of another sex", "unknown there", "server failing"],
+    ids=[
+        "born on another day",
+        "of another sex",
+        "unknown there",
+        "server failing",
+        "an empty Bundle",
+        "no Patient",
+        "another",
+    ],
 )
 def test_nobody_else_s_data_are_taken(stub: Stub, make_fetcher: MakeFetcher, held: Any, words: str) -> None:
     stub.route = ward(Patient=held)
