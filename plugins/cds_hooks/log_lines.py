@@ -36,7 +36,7 @@ class LineHandler(logging.Handler):
         """Write one record; a disk that is full or a reader that is gone must not fail the call that is told of."""
         try:
             self._put(self.format(record))
-        except Exception:  # noqa: BLE001 - as the library's own handlers do
+        except Exception:  # noqa: BLE001 - whatever a record is made of: `handleError` tells, and the call goes on
             self.handleError(record)
 
     def write(self, severity: int, name: str, words: str) -> None:
